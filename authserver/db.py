@@ -1,0 +1,118 @@
+"""The database: one engine, transactions that say whether they write, and Flask-SQLAlchemy's one import.
+
+SQLite runs in WAL; only writers take its write lock, at BEGIN, so that none fails when it first writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, MetaData, event, exc
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from .errors import Unavailable
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The base of every table."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+# An OperationalError is the server gone, locked, full or read-only; the others are a broken connection.
+DOWN = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+
+
+class Database:
+    """The engine of one app and the two ways to use it: ``reading`` and ``writing``."""
+
+    def __init__(self, app: Flask) -> None:
+        extension = SQLAlchemy(model_class=Base)
+        extension.init_app(app)
+        with app.app_context():
+            self.engine: Engine = extension.engine
+        self.sqlite = self.engine.dialect.name == "sqlite"
+        if self.sqlite:
+            event.listen(self.engine, "connect", _sqlite_connect)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        self._writer = self.engine.execution_options(authserver_writes=True)
+        # one statement needs no BEGIN and ROLLBACK around it: two journeys to PostgreSQL less
+        self._reader = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reading, each statement on its own; Unavailable when it cannot be had."""
+        with _fail_closed("database"), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One write transaction, committed at the end, rolled back by an exception.
+
+        Unavailable when the database is gone, full or read-only: nothing was written then.
+        """
+        with _fail_closed("database_write"), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """``writing`` with mapped objects, for management work away from the hot paths."""
+        with self.writing() as connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+            session.flush()
+
+
+@contextmanager
+def _fail_closed(dependency: str) -> Iterator[None]:
+    try:
+        yield
+    except DOWN as error:
+        raise Unavailable(dependency) from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(dependency) from error
+        raise
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Options for ``SQLALCHEMY_ENGINE_OPTIONS``: bounded waits, so that a lost database is told soon."""
+    if url.startswith("sqlite"):
+        return {"pool_size": 16, "max_overflow": 16, "connect_args": {"timeout": 5}}
+    return {
+        "pool_size": 16,
+        "max_overflow": 16,
+        "pool_timeout": 3,
+        "connect_args": {
+            "connect_timeout": 2,
+            # a hung or partitioned server is told within seconds, not after the kernel's hours
+            "options": "-c statement_timeout=5000 -c lock_timeout=4000",
+            "tcp_user_timeout": 4000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 2,
+        },
+    }
+
+
+def _sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN, not the driver
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("authserver_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

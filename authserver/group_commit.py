@@ -1,0 +1,73 @@
+"""Group commit: one write transaction serves all requests in flight.
+
+Whoever comes first writes for everybody who queued up meanwhile; each caller returns after the commit
+that holds its rows. So durability costs a transaction a batch, not a transaction a request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .db import Database
+
+Work = Callable[[Connection], Any]
+
+
+class _Job:
+    __slots__ = ("done", "error", "value", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+
+class GroupCommit:
+    """Runs small pieces of write work in shared transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue_lock = threading.Lock()
+        self._writer_lock = threading.Lock()
+        self._queue: list[_Job] = []
+
+    def run(self, work: Work) -> Any:
+        """What ``work(connection)`` gave, once it is committed; its error, and Unavailable, are raised.
+
+        ``work`` may run twice: when another piece in its batch fails, each is tried alone.
+        """
+        job = _Job(work)
+        with self._queue_lock:
+            self._queue.append(job)
+        with self._writer_lock:
+            if not job.done:
+                self._write()
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    def _write(self) -> None:
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+        try:
+            self._commit(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error, batch[0].done = error, True
+                return
+            for job in batch:
+                try:
+                    self._commit([job])
+                except Exception as own:
+                    job.error, job.done = own, True
+
+    def _commit(self, batch: list[_Job]) -> None:
+        with self._database.writing() as connection:
+            values = [job.work(connection) for job in batch]
+        for job, value in zip(batch, values, strict=True):
+            job.value, job.done = value, True

@@ -1,0 +1,56 @@
+"""Logs: one JSON object a line on standard error, each with the id of the request it belongs to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from . import context
+
+# What a record may add with ``extra={"fields": {...}}``; everything else of a record is left out.
+FIELDS = "fields"
+
+
+class JSONLines(logging.Formatter):
+    """A record as one line of JSON; a message that is JSON already (the audit log's) passes as it is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == "authserver.audit":
+            return str(record.msg)
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        caller = context.current.get()
+        if caller.request_id:
+            line["request_id"] = caller.request_id
+        line |= getattr(record, FIELDS, {})
+        if record.exc_info:
+            # type and place tell an operator what broke; the text of an error may hold what a caller sent
+            kind, _, trace = record.exc_info
+            line["exception"] = getattr(kind, "__name__", "")
+            frames = []
+            while trace is not None:
+                code = trace.tb_frame.f_code
+                frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+                trace = trace.tb_next
+            line["trace"] = frames[-12:]
+        return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+
+
+def configure(level: str) -> None:
+    """This process logs JSON lines from ``level`` up; libraries that print tokens stay at INFO."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JSONLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Authlib prints issued tokens at DEBUG, SQL engines print parameters, httpx whole URLs.
+    for name in ("authlib", "sqlalchemy", "httpx", "httpcore", "joserfc"):
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,52 @@
+"""Clients, their secrets, and the resource servers that authenticate as clients."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db import Base
+
+STATES = ("pending", "active", "suspended")
+
+
+class Client(Base):
+    """A registered client (RFC 7591 §2 metadata under its names). ``version`` drives the caches."""
+
+    __tablename__ = "client"
+
+    client_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    client_name: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16))
+    token_endpoint_auth_method: Mapped[str] = mapped_column(String(40))
+    grant_types: Mapped[list[str]] = mapped_column(JSON)
+    redirect_uris: Mapped[list[str]] = mapped_column(JSON)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    profile: Mapped[str] = mapped_column(String(40))
+    tier: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class ClientSecret(Base):
+    """One secret of a client as an Argon2id hash; two may live while a partner changes over."""
+
+    __tablename__ = "client_secret"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id"), index=True)
+    hash: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ResourceServer(Base):
+    """A payment API: the audience of its tokens and the client as which it asks about them."""
+
+    __tablename__ = "resource_server"
+
+    audience: Mapped[str] = mapped_column(String(300), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id"), unique=True)
+    # the algorithm that signs its access tokens; null takes the setting
+    signing_alg: Mapped[str | None] = mapped_column(String(10))

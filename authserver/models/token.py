@@ -1,0 +1,19 @@
+"""Revocations: the little that must be remembered of tokens that validate without a database."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db import Base
+
+
+class Revocation(Base):
+    """One ended ``jti`` or ``gid``, kept until every token that it concerns has expired."""
+
+    __tablename__ = "revocation"
+
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    value: Mapped[str] = mapped_column(String(128), primary_key=True)
+    revoked_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
