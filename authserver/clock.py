@@ -25,6 +25,6 @@ def monotonic() -> float:
 
 def use(source: Callable[[], float]) -> Callable[[], float]:
     """Take the time from ``source`` (Unix seconds) from now on; gives the source used before."""
-    global _source  # noqa: PLW0603 - the one clock of the process
+    global _source
     previous, _source = _source, source
     return previous

@@ -186,7 +186,9 @@ def refusals(settings: Settings) -> list[str]:
         reasons.append(f"AUTHSERVER_MASTER_KEYS: {error}.")
     else:
         if any(len(set(key)) < 16 for key in master.keys.values()):
-            reasons.append("AUTHSERVER_MASTER_KEYS: a key is not random; make one with `authserver keys master`.")
+            reasons.append(
+                "AUTHSERVER_MASTER_KEYS: a key is not random; make one with `authserver keys master`."
+            )
     if settings.debug:
         reasons.append("AUTHSERVER_DEBUG must be off in production.")
     if settings.sqlite and settings.workers > 1:

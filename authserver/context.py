@@ -17,6 +17,8 @@ class Caller:
     address: str
     user_agent: str = ""
     resource: str = ""
+    # set by commands and jobs: a person at a terminal, not a client
+    actor: str = ""
 
 
 NOBODY = Caller(request_id="", address="")

@@ -50,7 +50,9 @@ class Database:
             event.listen(self.engine, "begin", _sqlite_begin)
         self._writer = self.engine.execution_options(authserver_writes=True)
         # one statement needs no BEGIN and ROLLBACK around it: two journeys to PostgreSQL less
-        self._reader = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = (
+            self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -38,7 +38,9 @@ def parse_network(text: str, *, everywhere: bool = False) -> str:
         network = ipaddress.ip_network(text)
     except ValueError as error:
         if "host bits" in str(error):
-            raise Invalid("A network has host bits set; write its first address, as in 203.0.113.0/24.") from None
+            raise Invalid(
+                "A network has host bits set; write its first address, as in 203.0.113.0/24."
+            ) from None
         raise Invalid("A network is written as 203.0.113.0/24, 203.0.113.7 or 2001:db8::/32.") from None
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise Invalid("Write an IPv4 network as such, not as mapped IPv6.")

@@ -50,7 +50,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Authlib prints issued tokens at DEBUG, SQL engines print parameters, httpx whole URLs.
-    for name in ("authlib", "sqlalchemy", "httpx", "httpcore", "joserfc"):
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Authlib prints issued tokens at DEBUG; SQL engines print parameters, httpx whole URLs at INFO.
+    for name, floor in (("authlib", logging.INFO), ("joserfc", logging.INFO), ("sqlalchemy", logging.WARNING),
+                        ("alembic", logging.WARNING), ("httpx", logging.WARNING), ("httpcore", logging.WARNING)):  # fmt: skip
+        logging.getLogger(name).setLevel(max(floor, logging.getLevelName(level)))

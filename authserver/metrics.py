@@ -33,7 +33,9 @@ dependency_failures = Counter(
     "authserver_dependency_failures_total", "Failures of what answers depend on", ["dependency"]
 )
 hash_queue_refused = Counter("authserver_hash_queue_refused_total", "Hashing refused as its queue was full")
-unsealed = Gauge("authserver_audit_unsealed", "Audit rows without a place in the chain", multiprocess_mode="mostrecent")
+unsealed = Gauge(
+    "authserver_audit_unsealed", "Audit rows without a place in the chain", multiprocess_mode="mostrecent"
+)
 job_last_run = Gauge(
     "authserver_job_last_run_seconds", "When a job last ran", ["job"], multiprocess_mode="max"
 )

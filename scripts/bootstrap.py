@@ -162,7 +162,10 @@ class Installer:
 
     def __init__(self) -> None:
         self.pip = (str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "--retries", "2")
-        self.configured = run(*self.pip, "config", "list")
+        configured = run(*self.pip, "config", "list")
+        self.uv_may = not OWN_INDEX.search(configured)
+        certificates = re.search(r"\.cert='(.+)'", configured)
+        self.trust = {"SSL_CERT_FILE": certificates.group(1)} if certificates else {}
 
     def build_tools(self) -> None:
         try:
@@ -182,14 +185,13 @@ class Installer:
 
     def install(self, *arguments: str) -> None:
         uv = VENV / "bin" / "uv"
-        if uv.exists() and not OWN_INDEX.search(self.configured):
-            certificates = re.search(r"\.cert='(.+)'", self.configured)
-            trust = {"SSL_CERT_FILE": certificates.group(1)} if certificates else {}
+        if self.uv_may and uv.exists():
             try:
-                run(str(uv), "--quiet", "pip", "install", "--python", str(PYTHON), *arguments, **trust)
+                run(str(uv), "--quiet", "pip", "install", "--python", str(PYTHON), *arguments, **self.trust)
                 return
             except (subprocess.CalledProcessError, OSError):
                 say("  uv could not, pip does it instead ...")
+                self.uv_may = False
         run(*self.pip, "install", *arguments)
 
 
@@ -197,40 +199,69 @@ def count(lock: str) -> int:
     return len(re.findall(r"^[A-Za-z0-9]\S*==", (ROOT / lock).read_text(), flags=re.M))
 
 
-def bring_up_to_date(kind: str) -> None:
-    stamp = read_stamp()
-    lock = LOCKS[kind]
-    wanted = {name: digest(name) for name in (BUILD, lock, "pyproject.toml")}
+def missing(kind: str, stamp: dict) -> dict:
+    """The digests, by file, of what has yet to be installed."""
+    wanted = {name: digest(name) for name in (BUILD, LOCKS[kind], "pyproject.toml")}
     # What `make test` installed serves `make run` as well: the larger lock holds the smaller one.
     if kind == "run" and stamp.get(LOCKS["dev"]) == digest(LOCKS["dev"]):
-        wanted.pop(lock)
-    usable = works(stamp)
-    if usable and all(stamp.get(name) == value for name, value in wanted.items()):
-        return
+        wanted.pop(LOCKS["run"])
+    return {name: value for name, value in wanted.items() if stamp.get(name) != value}
 
+
+def up_to_date(kind: str) -> bool:
+    stamp = read_stamp()
+    return works(stamp) and not missing(kind, stamp)
+
+
+def bring_up_to_date(kind: str) -> None:
     started = time.monotonic()
-    if not usable:
+    stamp = read_stamp()
+    if not works(stamp):
         make_venv()
         stamp = {}
     stamp["root"] = str(ROOT)
+    lock = LOCKS[kind]
+    wanted = missing(kind, stamp)
     installer = Installer()
-    if stamp.get(BUILD) != wanted[BUILD]:
+    if BUILD in wanted:
         say(f"Installing {count(BUILD)} build tools ...")
         installer.build_tools()
         stamp[BUILD] = wanted[BUILD]
         write_stamp(stamp)
-    if lock in wanted and stamp.get(lock) != wanted[lock]:
+    if lock in wanted:
         say(f"Installing {count(lock)} packages from {lock} ...")
         installer.install("--no-deps", "--require-hashes", "-r", lock)
-        # Versions of the other set may have been replaced: it is checked again when asked for.
+        # It may have replaced versions of the other set, which is looked at again when asked for.
         stamp.pop(LOCKS["run"], None)
         stamp.pop(LOCKS["dev"], None)
         stamp[lock] = wanted[lock]
         write_stamp(stamp)
     installer.install("--no-deps", "--no-build-isolation", "-e", ".")
-    stamp["pyproject.toml"] = wanted["pyproject.toml"]
+    stamp["pyproject.toml"] = digest("pyproject.toml")
     write_stamp(stamp)
     say(f"Ready after {time.monotonic() - started:.0f} s.")
+
+
+def prepare(kind: str) -> None:
+    """Leaves .venv with everything that `kind` needs, or raises SetupError with one line."""
+    if up_to_date(kind):
+        return
+    check_python()
+    check_writable()
+    # Two makes may run at once; the folder outlives the lock, no file of its own is needed.
+    folder = os.open(str(VENV), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        say("Waiting for another make that is installing here ...")
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        if not up_to_date(kind):
+            bring_up_to_date(kind)
+    except subprocess.CalledProcessError as error:
+        raise explain(error) from None
+    except OSError as error:
+        raise SetupError(f"Installing failed: {error}") from None
 
 
 def main(arguments: list) -> int:
@@ -238,23 +269,9 @@ def main(arguments: list) -> int:
         print("usage: python3 scripts/bootstrap.py run|dev", file=sys.stderr)
         return 2
     try:
-        check_python()
-        check_writable()
-        folder = os.open(str(VENV), os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            say("Waiting for another make that is installing here ...")
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        bring_up_to_date(arguments[0])
+        prepare(arguments[0])
     except SetupError as problem:
         print(problem, file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:
-        print(explain(error), file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"Installing failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped; make goes on from here next time.", file=sys.stderr)

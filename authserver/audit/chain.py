@@ -66,6 +66,13 @@ class Sealer:
         self._anchor = anchor
         self._rows_between, self._seconds_between = checkpoint_every
 
+    def pending(self) -> bool:
+        """Whether a row waits for its place; one small read."""
+        with self._database.reading() as connection:
+            return (
+                connection.execute(select(rows.c.id).where(rows.c.seq.is_(None)).limit(1)).first() is not None
+            )
+
     def seal(self) -> int:
         """Every row recorded so far has its place; gives how many got one now."""
         total = 0
@@ -88,15 +95,17 @@ class Sealer:
             for row in batch:
                 seq += 1
                 previous = link(self._key, previous, seq, dict(row))
-                connection.execute(
-                    update(rows).where(rows.c.id == row["id"]).values(seq=seq, hash=previous)
-                )
+                connection.execute(update(rows).where(rows.c.id == row["id"]).values(seq=seq, hash=previous))
             values = {"seq": seq, "hash": previous, "mac": head_mac(self._key, seq, previous)}
             connection.execute(update(heads).values(values) if head else insert(heads).values(id=1, **values))
             last = connection.execute(
                 select(checkpoints.c.seq, checkpoints.c.at).order_by(checkpoints.c.seq.desc()).limit(1)
             ).one_or_none()
-        if last is None or seq - last.seq >= self._rows_between or clock.now() - last.at >= self._seconds_between:
+        if (
+            last is None
+            or seq - last.seq >= self._rows_between
+            or clock.now() - last.at >= self._seconds_between
+        ):
             self.checkpoint(seq, previous)
         return len(batch)
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ COLUMNS = (
 )  # fmt: skip
 CUT = {"client_id": 128, "client_ip": 64, "resource": 200, "reason": 60, "actor": 128, "session_id": 64}
 MAC_PURPOSE = "audit.row"
+# events of a lost database that a process keeps until it is back; the oldest make room
+LATE_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Audit:
         self._key = master.derive(MAC_PURPOSE)
         self._kid = master.active
         self._insert = insert(AuditEvent.__table__)  # type: ignore[arg-type]
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._host = socket.gethostname()
+        self._late: deque[dict[str, Any]] = deque(maxlen=LATE_ROWS)
 
     def record(self, entry: Entry) -> None:
         """``entry`` is durable and logged; Unavailable if it cannot be written."""
@@ -80,6 +84,19 @@ class Audit:
         row = self._row(entry)
         connection.execute(self._insert, row)
         self._log(row)
+
+    def record_late(self, entry: Entry) -> None:
+        """``entry`` is logged now and becomes durable when the database is back: it tells of its failure."""
+        row = self._row(entry)
+        self._log(row)
+        self._late.append(row)
+
+    def flush_late(self) -> None:
+        """What waited for the database is durable; Unavailable while it is still away."""
+        while self._late:
+            row = self._late[0]
+            self._commits.run(lambda connection, row=row: connection.execute(self._insert, row))
+            self._late.popleft()
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         caller = context.current.get()
@@ -95,7 +112,7 @@ class Audit:
             "request_id": caller.request_id,
             "session_id": entry.session_id,
             "resource": cut(caller.resource, 200),
-            "worker": self._worker,
+            "worker": f"{self._host}:{os.getpid()}",
             "detail": entry.detail,
         }
         code = crypto.mac(self._key, canonical(row).encode())
@@ -110,8 +127,11 @@ class Audit:
 
 
 def _actor(entry: Entry) -> str:
+    caller = context.current.get()
+    if caller.actor:
+        return cut(caller.actor, 128)
     if entry.user_id:
         return f"user:{entry.user_id}"
     if entry.client_id:
         return f"client:{cut(entry.client_id, 120)}"
-    return "anonymous" if context.current.get().request_id else "system"
+    return "anonymous" if caller.request_id else "system"

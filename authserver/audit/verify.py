@@ -58,16 +58,18 @@ def verify(
             break
         for row in batch:
             fault = _fault(master, key, row, seq, previous)
-            fault = fault or ("differs from a signed checkpoint" if stated.get(row["seq"], row["hash"]) != row["hash"] else "")
+            fault = fault or (
+                "differs from a signed checkpoint"
+                if stated.get(row["seq"], row["hash"]) != row["hash"]
+                else ""
+            )
             if fault:
                 return Verdict(seq, 0, seq + 1, fault)
             seq, previous = row["seq"], row["hash"]
     return _end(database, master, key, (seq, previous, max(stated, default=0)))
 
 
-def _fault(
-    master: crypto.MasterKeys, key: bytes, row: dict[str, Any], seq: int, previous: str
-) -> str:
+def _fault(master: crypto.MasterKeys, key: bytes, row: dict[str, Any], seq: int, previous: str) -> str:
     if row["seq"] != seq + 1:
         return "a row is missing"
     if not row_mac_fits(master, row):
@@ -93,9 +95,7 @@ def _stated(database: Database, read: ReadCheckpoint, anchor: Path | None) -> di
     return stated
 
 
-def _end(
-    database: Database, master: crypto.MasterKeys, key: bytes, found: tuple[int, str, int]
-) -> Verdict:
+def _end(database: Database, master: crypto.MasterKeys, key: bytes, found: tuple[int, str, int]) -> Verdict:
     seq, hash_, highest_checkpoint = found
     with database.reading() as connection:
         head = connection.execute(select(heads)).mappings().one_or_none()

@@ -29,13 +29,17 @@ class Rotation:
         self._max_age = settings.jwks_max_age
         self._interval = settings.key_rotation_days * DAY
         # the longest-lived thing that a key signs decides how long it stays published
-        self._retention = max(settings.access_token_lifetime, settings.revocations_lifetime) + settings.jwks_max_age
+        self._retention = (
+            max(settings.access_token_lifetime, settings.revocations_lifetime) + settings.jwks_max_age
+        )
 
     def ensure(self, alg: str) -> None:
         """``alg`` has an active and a next key; both are made when the server first starts."""
         made = [self._new(alg), self._new(alg)]  # before the transaction: an RSA key takes its time
         with self._database.writing() as connection:
-            states = {row.state for row in connection.execute(select(table.c.state).where(table.c.alg == alg))}
+            states = {
+                row.state for row in connection.execute(select(table.c.state).where(table.c.alg == alg))
+            }
             for state in ("active", "next"):
                 if state not in states:
                     self._insert(connection, made.pop(), state)
@@ -56,7 +60,9 @@ class Rotation:
             ).all()
             following = next((key for key in keys if key.state == "next"), None)
             if following is None:
-                raise Invalid("There is no next key of this algorithm yet; keys are made by `authserver db upgrade`.")
+                raise Invalid(
+                    "There is no next key of this algorithm yet; keys are made by `authserver db upgrade`."
+                )
             wait = following.published_at + self._max_age - now
             if wait > 0 and not compromise:
                 raise Invalid(
@@ -88,7 +94,9 @@ class Rotation:
         if gone:
             with self._database.writing() as connection:
                 connection.execute(
-                    update(table).where(table.c.kid.in_(gone)).values(state="revoked", sealed_private_jwk=None)
+                    update(table)
+                    .where(table.c.kid.in_(gone))
+                    .values(state="revoked", sealed_private_jwk=None)
                 )
                 raise_version(connection, "keys")
 
@@ -107,7 +115,9 @@ class Rotation:
         sealed = self._master.seal(json.dumps(pair.as_dict(private=True)).encode(), place(kid))
         return kid, alg, pair.as_dict(private=False), sealed
 
-    def _insert(self, connection: Connection, new: tuple[str, str, dict[str, object], str], state: str) -> None:
+    def _insert(
+        self, connection: Connection, new: tuple[str, str, dict[str, object], str], state: str
+    ) -> None:
         kid, alg, public, sealed = new
         now = clock.now()
         activated_at = now if state == "active" else None

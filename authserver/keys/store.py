@@ -104,7 +104,9 @@ class KeyStore:
         try:
             token = jws.parse(text, typ=[typ], algs=SIGNING_ALGS)
             with self._database.reading() as connection:
-                row = connection.execute(select(table).where(table.c.kid == token.kid)).mappings().one_or_none()
+                row = (
+                    connection.execute(select(table).where(table.c.kid == token.kid)).mappings().one_or_none()
+                )
             if row is None:
                 return None
             return token.verify(load_pair(row["public_jwk"]), row["alg"])
@@ -115,7 +117,9 @@ class KeyStore:
         now = clock.now()
         query = select(table).where(table.c.state.in_(("next", "active", "retired")))
         with self._database.reading() as connection:
-            found = connection.execute(query.order_by(table.c.published_at.desc(), table.c.kid)).mappings().all()
+            found = (
+                connection.execute(query.order_by(table.c.published_at.desc(), table.c.kid)).mappings().all()
+            )
         return tuple(
             self._key(dict(row)) for row in found if row["expires_at"] is None or row["expires_at"] > now
         )

@@ -17,10 +17,17 @@ class AuditEvent(Base):
     """One event. Inserted with its ``mac``; ``seq`` and ``hash`` come with sealing."""
 
     __tablename__ = "audit_event"
-    __table_args__ = (Index("ix_audit_event_unsealed", "id", sqlite_where=text("seq IS NULL"), postgresql_where=text("seq IS NULL")),)
+    __table_args__ = (
+        Index(
+            "ix_audit_event_unsealed",
+            "id",
+            sqlite_where=text("seq IS NULL"),
+            postgresql_where=text("seq IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
-    at_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    at_ms: Mapped[int] = mapped_column(BigInteger)
     event: Mapped[str] = mapped_column(String(60))
     outcome: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str] = mapped_column(String(60))
@@ -28,7 +35,7 @@ class AuditEvent(Base):
     client_id: Mapped[str] = mapped_column(String(128))
     actor: Mapped[str] = mapped_column(String(128))
     client_ip: Mapped[str] = mapped_column(String(64))
-    request_id: Mapped[str] = mapped_column(String(64), index=True)
+    request_id: Mapped[str] = mapped_column(String(64))
     session_id: Mapped[str] = mapped_column(String(64))
     resource: Mapped[str] = mapped_column(String(200))
     worker: Mapped[str] = mapped_column(String(80))

@@ -1,0 +1,76 @@
+"""The factory: the only place where the parts meet."""
+
+from __future__ import annotations
+
+import atexit
+import os
+
+from flask import Flask
+
+from . import logs
+from .config import Settings, asset_dir, drop_secrets_from_environment
+from .db import engine_options
+from .edge import Edge
+from .jobs import Jobs
+from .process_lock import hold_alone
+from .services import Services, build
+from .web import errors, health, home, oauth
+
+EXTENSION = "authserver"
+
+
+def create_app(settings: Settings) -> Flask:
+    """An app that serves requests once its database is migrated; starts no threads, reads no environment."""
+    app = Flask(
+        "authserver", template_folder=str(asset_dir("templates")), static_folder=str(asset_dir("static"))
+    )
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=settings.database,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database),
+        MAX_CONTENT_LENGTH=settings.body_limit,
+        MAX_FORM_MEMORY_SIZE=settings.body_limit,
+        MAX_FORM_PARTS=100,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=not settings.loopback,
+        RATELIMIT_ENABLED=True,
+    )
+    # a variant of a path is another path: no redirect that would let a request through twice
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = True
+    services = build(app, settings)
+    app.extensions[EXTENSION] = services
+    for blueprint in (home.blueprint, oauth.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    errors.install(app)
+    app.wsgi_app = Edge(app.wsgi_app, services)  # type: ignore[method-assign]
+    return app
+
+
+def services_of(app: Flask) -> Services:
+    """The rooms of ``app``."""
+    services: Services = app.extensions[EXTENSION]
+    return services
+
+
+def serving_app() -> Flask:
+    """The app of a server process: settings from the environment, secrets dropped from it, jobs running."""
+    settings = Settings.load()
+    logs.configure(settings.log_level)
+    drop_secrets_from_environment()
+    if settings.workers == 0 and (settings.sqlite or not settings.redis_url.get_secret_value()):
+        hold_alone(settings.instance_dir)
+    app = create_app(settings)
+    services = services_of(app)
+    jobs = Jobs(services)
+    jobs.start()
+    atexit.register(jobs.stop)
+    if hasattr(os, "register_at_fork"):
+        # a server that loads the app before it forks: threads and connections do not survive a fork
+
+        def after_fork() -> None:
+            services.database.engine.dispose(close=False)
+            jobs.start()
+
+        os.register_at_fork(after_in_child=after_fork)
+    return app

@@ -1,0 +1,54 @@
+"""The ``authserver`` command: one module a noun."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..config import SettingsRefused
+from ..errors import Invalid, Unavailable
+from . import audit, clients, db, demo, keys, scopes, serve, tiers
+
+WRONG_INPUT = 2
+
+
+class Commands(click.Group):
+    """Commands whose failures are one sentence: exit 2 for wrong input, 1 when something is down."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """The command ran, or its failure was told."""
+        try:
+            return super().invoke(ctx)
+        except SettingsRefused as error:
+            for reason in error.reasons:
+                click.echo(f"authserver: {reason}", err=True)
+            sys.exit(WRONG_INPUT)
+        except Invalid as error:
+            click.echo(f"authserver: {error}", err=True)
+            sys.exit(WRONG_INPUT)
+        except Unavailable as error:
+            click.echo(f"authserver: {error}. Is it running, and is AUTHSERVER_DATABASE_URL right?", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="authserver")
+def main() -> None:
+    """An OAuth 2.0 authorization server for payment APIs.
+
+    Settings come from the environment as AUTHSERVER_…; see README.md.
+    """
+
+
+for command in (
+    serve.serve,
+    db.db,
+    keys.keys,
+    clients.clients,
+    scopes.scopes,
+    tiers.tiers,
+    audit.audit,
+    demo.demo,
+):
+    main.add_command(command)

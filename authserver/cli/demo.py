@@ -1,0 +1,133 @@
+"""authserver demo: everything at once on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+import httpx
+
+from .. import demo as demo_data
+from ..config import PREFIX, Settings, asset_dir
+from ..errors import Invalid
+from .db import ensure_master_key, prepare
+from .rooms import open_rooms
+from .serve import check_port, server, stop_on_signals
+
+START_SECONDS = 30
+FILE = "demo.json"
+
+
+@click.group()
+def demo() -> None:
+    """Run the demo: the issuer, a payments API, and random credentials."""
+
+
+@demo.command()
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    default=8000,
+    show_default=True,
+    help="The issuer's port; the API takes the next one.",
+)
+def run(port: int) -> None:
+    """Migrate, seed and serve on this machine.
+
+    \b
+    Example:
+      authserver demo run --port 8000
+    """
+    os.environ.setdefault(f"{PREFIX}ISSUER", f"http://localhost:{port}")
+    os.environ[f"{PREFIX}WORKERS"] = "1"
+    settings = Settings.load()
+    if settings.profile != "dev":
+        raise Invalid("The demo runs in the dev profile alone.")
+    check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port + 1)
+    click.echo("Preparing the database and keys …")
+    ensure_master_key(settings)
+    services = open_rooms(migrated=False)
+    prepare(services)
+    path = settings.instance_dir / FILE
+    seeded = demo_data.seed(services, path, port + 1)
+    services.database.engine.dispose()
+    stop_on_signals()
+    api = _start_api(path, port + 1)
+    threading.Thread(target=_tell, args=(seeded, path, port, api is not None), daemon=True).start()
+    try:
+        server("127.0.0.1", port, 1, 8).serve()
+    finally:
+        if api is not None:
+            api.terminate()
+            api.wait(timeout=10)
+
+
+def _start_api(path: Path, port: int) -> subprocess.Popen[bytes] | None:
+    """The payments API in a process of its own; None where the examples are not (an installed package)."""
+    root = asset_dir("templates").parent
+    if not (root / "examples" / "payments_api").is_dir():
+        return None
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    command = [
+        sys.executable,
+        "-m",
+        "examples.payments_api",
+        "--demo",
+        str(path.resolve()),
+        "--port",
+        str(port),
+    ]
+    return subprocess.Popen(command, cwd=root, env=environment)  # noqa: S603 - our own module
+
+
+def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None:
+    issuer = seeded.content["issuer"]
+    addresses = [f"{issuer}/readyz"] + ([f"http://127.0.0.1:{port + 1}/"] if with_api else [])
+    for address in addresses:
+        if not _answers(address):
+            click.echo(f"{address} does not answer after {START_SECONDS} s; see the log above.", err=True)
+            return
+    merchant = seeded.content["clients"][0]
+    if seeded.fresh:
+        click.echo(f"\nCredentials made just now, kept in {path}:")
+        for entry in [*seeded.content["clients"], *seeded.content["resource_servers"]]:
+            if entry["client_id"] in seeded.fresh:
+                click.echo(f"  {entry['client_id']}  {entry['client_secret']}")
+    click.echo(
+        LINES.format(
+            issuer=issuer, api=f"http://127.0.0.1:{port + 1}", path=path, client_id=merchant["client_id"]
+        )
+    )
+
+
+def _answers(address: str) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(address, timeout=2).status_code == httpx.codes.OK:
+                return True
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    return False
+
+
+LINES = """
+Issuer        {issuer}
+Payments API  {api}
+Credentials   {path}
+
+Paste this in another terminal, in this folder. Get a token, then pay with it:
+
+  SECRET=$(python3 -c 'import json; print(json.load(open("{path}"))["clients"][0]["client_secret"])')
+  TOKEN=$(curl -s -u {client_id}:$SECRET -d grant_type=client_credentials -d scope=payments:initiate {issuer}/token | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
+  curl -s {api}/payments -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: order-1" -H "Content-Type: application/json" -d '{{"instructedAmount": {{"amount": "12.50", "currency": "EUR"}}, "creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}'
+
+Stop with Ctrl-C.
+"""

@@ -1,0 +1,70 @@
+"""What every command begins with: settings, the rooms, and who is at the terminal."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from .. import context, crypto, logs, migrate
+from ..app import create_app, services_of
+from ..config import Settings
+from ..errors import Invalid
+from ..services import Services
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def open_rooms(*, migrated: bool = True) -> Services:
+    """The rooms of the configured server; Invalid while its database is not at this code's revision."""
+    settings = Settings.load()
+    logs.configure("WARNING")
+    name_caller()
+    services = services_of(create_app(settings))
+    if migrated and migrate.current(services.database) != migrate.head():
+        raise Invalid("The database is not up to date; run `authserver db upgrade` first.")
+    return services
+
+
+def name_caller() -> None:
+    """Audit rows of this process name the command and the person who ran it."""
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):
+        who = "unknown"
+    command = click.get_current_context(silent=True)
+    path = command.command_path if command else " ".join(sys.argv[:2])
+    context.current.set(
+        context.Caller(
+            request_id=f"cli.{crypto.random_token(96)}",
+            address="",
+            resource=path[:200],
+            actor=f"operator:{who}",
+        )
+    )
+
+
+def show(value: Any, as_json: bool, text: str) -> None:
+    """``value`` as JSON for programs, ``text`` for people."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True) if as_json else text)
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> str:
+    """``rows`` in aligned columns under a head."""
+    cells = [columns, *([_cell(row[c]) for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple | set | frozenset):
+        return " ".join(sorted(map(str, value))) or "-"
+    return str(value)

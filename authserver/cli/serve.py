@@ -1,0 +1,88 @@
+"""authserver serve: the issuer under granian."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from granian import Granian
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+
+from ..config import PREFIX, Settings
+from ..errors import Invalid
+from .rooms import open_rooms
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help="The port; the issuer's if left out."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Threads in each.")
+def serve(host: str, port: int | None, workers: int, threads: int) -> None:
+    """Serve the issuer. Run `authserver db upgrade` first.
+
+    \b
+    Examples:
+      authserver serve
+      authserver serve --workers 4 --host 0.0.0.0 --port 8000
+    """
+    os.environ[f"{PREFIX}WORKERS"] = str(workers)
+    settings = Settings.load()
+    open_rooms().database.engine.dispose()
+    port = port or urlsplit(settings.issuer).port or 8000
+    check_port(host, port)
+    metrics_dir = Path(tempfile.mkdtemp(prefix="authserver-metrics-"))
+    # prometheus-client reads it when it is first imported, which for workers is after this
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+    try:
+        server(host, port, workers, threads).serve()
+    finally:
+        shutil.rmtree(metrics_dir, ignore_errors=True)
+
+
+def server(host: str, port: int, workers: int, threads: int) -> Granian:
+    """Granian's WSGI server, set up: no access log of its own, workers that come back."""
+    # a fork would carry the parent's connections, threads and already chosen kind of metrics along
+    multiprocessing.set_start_method("spawn", force=True)
+    return Granian(
+        "authserver.wsgi:app",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=threads,
+        backpressure=threads * 64,
+        websockets=False,
+        log_access=False,
+        respawn_failed_workers=True,
+        respawn_interval=1,
+        workers_kill_timeout=10,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=65_536),
+    )
+
+
+def check_port(host: str, port: int) -> None:
+    """Nobody listens on ``port``; Invalid otherwise."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = f"Port {port} on {host} cannot be used ({error.strerror}); stop what uses it or choose another."
+            raise Invalid(reason) from None
+
+
+def stop_on_signals() -> None:
+    """SIGTERM ends the process as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

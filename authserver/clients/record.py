@@ -1,0 +1,51 @@
+"""A client as a process holds it: read once, true until its version changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..ip_allowlist import Allowlist
+
+
+@dataclass(frozen=True)
+class ResourceServerRecord:
+    """A payment API: its ``audience``, the client it authenticates as, and its signing algorithm or None."""
+
+    audience: str
+    name: str
+    client_id: str
+    signing_alg: str | None
+
+
+@dataclass(frozen=True)
+class ClientRecord:
+    """A client and all that judging its requests needs, so that a warm request asks no database."""
+
+    client_id: str
+    client_name: str
+    state: str
+    token_endpoint_auth_method: str
+    grant_types: frozenset[str]
+    redirect_uris: tuple[str, ...]
+    scopes: frozenset[str]
+    profile: str
+    tier: str
+    version: int
+    # (Argon2id hash, Unix time of its end or None), newest first
+    secrets: tuple[tuple[str, int | None], ...]
+    allowlist: Allowlist
+    # the audience this client asks for as a resource server, or None
+    audience: str | None
+    # the ranges as written, for people
+    networks: tuple[str, ...]
+    # keyed digests of secrets that Argon2 has verified; they end with this record
+    verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether the client gets anything at all; pending and suspended ones do not."""
+        return self.state == "active"
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Whether the client is registered for ``grant_type``; Authlib's grants ask this."""
+        return grant_type in self.grant_types

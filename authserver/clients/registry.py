@@ -1,0 +1,239 @@
+"""The registry: every change is one transaction that raises the version of the clients' cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from .. import clock, crypto
+from ..audit import Audit, Entry, Event
+from ..cache import ByKey, Versions, raise_version
+from ..db import Database
+from ..errors import Invalid
+from ..ip_allowlist import Allowlist
+from ..models.client import Client, ClientSecret, ResourceServer
+from ..models.network import ClientNetwork
+from ..models.scope import Scope
+from .record import ClientRecord
+from .secrets import SecretHasher
+
+clients = Client.__table__
+secrets = ClientSecret.__table__
+networks = ClientNetwork.__table__
+resource_servers = ResourceServer.__table__
+scopes = Scope.__table__
+
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+AUTH_METHODS = (*SECRET_METHODS, "none")
+NO_SUCH_CLIENT = "There is no client of this id."
+
+
+class Clients:
+    """Reads clients for every request, and changes them for operators."""
+
+    def __init__(self, database: Database, versions: Versions, audit: Audit, hasher: SecretHasher) -> None:
+        self._database = database
+        self._versions = versions
+        self._audit = audit
+        self._hasher = hasher
+        self._cache = ByKey(versions, "clients", self._load, self._changed_since)
+
+    def get(self, client_id: str) -> ClientRecord | None:
+        """The client of ``client_id`` in whatever state; None if there is none."""
+        if not client_id or len(client_id) > 128 or "\x00" in client_id:
+            return None
+        return self._cache.get(client_id)
+
+    def all(self) -> list[ClientRecord]:
+        """Every client, by id; for operators, never for a request."""
+        with self._database.reading() as connection:
+            ids = list(
+                connection.execute(select(clients.c.client_id).order_by(clients.c.client_id)).scalars()
+            )
+        return [client for client in map(self._load, ids) if client is not None]
+
+    def create(self, values: dict[str, Any], allow: Sequence[str] = ()) -> tuple[str, str | None]:
+        """A new client from RFC 7591 metadata ``values``; gives its id and its secret, shown only now."""
+        client_id = values.get("client_id") or crypto.random_token(128)
+        if values["token_endpoint_auth_method"] not in AUTH_METHODS:
+            raise Invalid(f"The authentication method is one of {', '.join(AUTH_METHODS)}.")
+        secret = hash_ = None
+        if values["token_endpoint_auth_method"] in SECRET_METHODS:
+            secret, hash_ = self._hasher.make(client_id)
+        elif "client_credentials" in values["grant_types"]:
+            raise Invalid("A public client cannot have client_credentials (RFC 6749 §4.4).")
+        with self._database.writing() as connection:
+            if connection.execute(
+                select(clients.c.client_id).where(clients.c.client_id == client_id)
+            ).scalar():
+                raise Invalid("There is a client of this id already.")
+            row = values | {"client_id": client_id, "created_at": clock.now()}
+            connection.execute(insert(clients).values(**row, version=raise_version(connection, "clients")))
+            if hash_:
+                self._add_secret(connection, client_id, hash_)
+            self._set_networks(connection, client_id, allow)
+            detail = {
+                k: values[k] for k in ("token_endpoint_auth_method", "grant_types", "scopes", "state", "tier")
+            }
+            self._audit.record_in(
+                connection, Entry(Event.CLIENT_REGISTERED, client_id=client_id, detail=detail)
+            )
+        return client_id, secret
+
+    def register_resource_server(
+        self, client_id: str, audience: str, name: str, signing_alg: str | None = None
+    ) -> None:
+        """The client asks about tokens of ``audience``."""
+        with self._changing(client_id) as connection:
+            values = {"client_id": client_id, "audience": audience, "name": name, "signing_alg": signing_alg}
+            connection.execute(insert(resource_servers).values(values))
+            raise_version(connection, "scopes")
+            self._audit.record_in(
+                connection,
+                Entry(Event.RESOURCE_SERVER_REGISTERED, client_id=client_id, detail={"audience": audience}),
+            )
+
+    def move_resource_server(self, client_id: str, audience: str) -> None:
+        """The API that this client is, and the scopes it owns, are at a new ``audience``."""
+        mine = resource_servers.c.client_id == client_id
+        with self._changing(client_id) as connection:
+            old = connection.execute(select(resource_servers).where(mine)).mappings().one()
+            names = list(
+                connection.execute(
+                    select(scopes.c.name).where(scopes.c.audience == old["audience"])
+                ).scalars()
+            )
+            connection.execute(update(scopes).where(scopes.c.name.in_(names)).values(audience=None))
+            connection.execute(update(resource_servers).where(mine).values(audience=audience))
+            connection.execute(update(scopes).where(scopes.c.name.in_(names)).values(audience=audience))
+            raise_version(connection, "scopes")
+            self._audit.record_in(
+                connection,
+                Entry(
+                    Event.RESOURCE_SERVER_REGISTERED,
+                    reason="moved",
+                    client_id=client_id,
+                    detail={"audience": audience},
+                ),
+            )
+
+    def set_state(self, client_id: str, state: str) -> None:
+        """The client is ``active`` or ``suspended`` on every worker within the caches' confirmation time."""
+        with self._changing(client_id, {"state": state}) as connection:
+            self._audit.record_in(
+                connection, Entry(Event.CLIENT_STATE_CHANGED, reason=state, client_id=client_id)
+            )
+
+    def set_networks(self, client_id: str, cidrs: Sequence[str]) -> None:
+        """The client may call from ``cidrs`` (already parsed) alone; from everywhere if there are none."""
+        with self._changing(client_id) as connection:
+            connection.execute(delete(networks).where(networks.c.client_id == client_id))
+            self._set_networks(connection, client_id, cidrs)
+            detail = {"networks": list(cidrs)[:50], "count": len(cidrs)}
+            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
+
+    def set_tier(self, client_id: str, tier: str) -> None:
+        """The client's requests count in ``tier`` from now on."""
+        with self._changing(client_id, {"tier": tier}) as connection:
+            self._audit.record_in(
+                connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail={"tier": tier})
+            )
+
+    def networks_refused(self, client_id: str) -> None:
+        """The attempt to set a wrong allowlist is in the audit log."""
+        self._audit.record(Entry(Event.CLIENT_UPDATE_REJECTED, "denied", "ip_allowlist", client_id=client_id))
+
+    def rotate_secret(self, client_id: str, overlap: int = 0) -> str:
+        """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
+        client = self._load(client_id)
+        if client is None:
+            raise Invalid(NO_SUCH_CLIENT)
+        if client.token_endpoint_auth_method not in SECRET_METHODS:
+            raise Invalid("This client does not authenticate with a secret.")
+        secret, hash_ = self._hasher.make(client_id)
+        until = clock.now() + overlap
+        with self._changing(client_id) as connection:
+            mine = secrets.c.client_id == client_id
+            connection.execute(delete(secrets).where(mine, secrets.c.expires_at <= until))
+            if overlap:
+                connection.execute(update(secrets).where(mine).values(expires_at=until))
+            else:
+                connection.execute(delete(secrets).where(mine))
+            self._add_secret(connection, client_id, hash_)
+            self._audit.record_in(
+                connection,
+                Entry(Event.CLIENT_SECRET_ROTATED, client_id=client_id, detail={"overlap": overlap}),
+            )
+        return secret
+
+    @contextmanager
+    def _changing(self, client_id: str, values: dict[str, Any] | None = None) -> Iterator[Connection]:
+        """One transaction that changes a client, and the end of what the caches know of it."""
+        with self._database.writing() as connection:
+            version = raise_version(connection, "clients")
+            row = (values or {}) | {"version": version}
+            if (
+                connection.execute(
+                    update(clients).where(clients.c.client_id == client_id).values(row)
+                ).rowcount
+                != 1
+            ):
+                raise Invalid(NO_SUCH_CLIENT)
+            yield connection
+        self._versions.forget()
+
+    @staticmethod
+    def _add_secret(connection: Connection, client_id: str, hash_: str) -> None:
+        connection.execute(insert(secrets).values(client_id=client_id, hash=hash_, created_at=clock.now()))
+
+    @staticmethod
+    def _set_networks(connection: Connection, client_id: str, cidrs: Sequence[str]) -> None:
+        if cidrs:
+            connection.execute(insert(networks), [{"client_id": client_id, "cidr": cidr} for cidr in cidrs])
+
+    def _changed_since(self, version: int) -> Iterable[str]:
+        with self._database.reading() as connection:
+            return list(
+                connection.execute(select(clients.c.client_id).where(clients.c.version > version)).scalars()
+            )
+
+    def _load(self, client_id: str) -> ClientRecord | None:
+        with self._database.reading() as connection:
+            row = (
+                connection.execute(select(clients).where(clients.c.client_id == client_id))
+                .mappings()
+                .one_or_none()
+            )
+            if row is None:
+                return None
+            held = connection.execute(
+                select(secrets.c.hash, secrets.c.expires_at)
+                .where(secrets.c.client_id == client_id)
+                .order_by(secrets.c.id.desc())
+            ).all()
+            cidrs = connection.execute(
+                select(networks.c.cidr).where(networks.c.client_id == client_id)
+            ).scalars()
+            networks_ = tuple(sorted(cidrs))
+            audience = connection.execute(
+                select(resource_servers.c.audience).where(resource_servers.c.client_id == client_id)
+            ).scalar()
+        return ClientRecord(
+            client_id=row["client_id"],
+            client_name=row["client_name"],
+            state=row["state"],
+            token_endpoint_auth_method=row["token_endpoint_auth_method"],
+            grant_types=frozenset(row["grant_types"]),
+            redirect_uris=tuple(row["redirect_uris"]),
+            scopes=frozenset(row["scopes"]),
+            profile=row["profile"],
+            tier=row["tier"],
+            version=row["version"],
+            secrets=tuple((secret.hash, secret.expires_at) for secret in held),
+            allowlist=Allowlist(networks_),
+            networks=networks_,
+            audience=audience,
+        )

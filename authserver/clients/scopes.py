@@ -1,0 +1,96 @@
+"""Scopes and the APIs that own them, kept in the database, held by every process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+
+from ..audit import Audit, Entry, Event
+from ..cache import Versions, Whole, raise_version
+from ..db import Database
+from ..errors import Invalid
+from ..models.client import ResourceServer
+from ..models.scope import Scope
+from .record import ResourceServerRecord
+
+scopes = Scope.__table__
+resource_servers = ResourceServer.__table__
+
+
+@dataclass(frozen=True)
+class ScopeRecord:
+    """A scope value, the audience of the API that owns it (None: the server itself), and its sentence."""
+
+    name: str
+    audience: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    scopes: dict[str, ScopeRecord]
+    by_audience: dict[str, ResourceServerRecord]
+
+
+class Scopes:
+    """The catalogue of scopes and resource servers."""
+
+    def __init__(self, database: Database, versions: Versions, audit: Audit) -> None:
+        self._database = database
+        self._audit = audit
+        self._cache = Whole(versions, "scopes", self._load)
+
+    def all(self) -> dict[str, ScopeRecord]:
+        """Every scope by its value."""
+        return self._cache.get().scopes
+
+    def resource_server(self, audience: str) -> ResourceServerRecord | None:
+        """The API of an audience."""
+        return self._cache.get().by_audience.get(audience)
+
+    def resource_servers(self) -> tuple[ResourceServerRecord, ...]:
+        """Every API."""
+        return tuple(self._cache.get().by_audience.values())
+
+    def describe(self, name: str, description: str, audience: str | None = None) -> None:
+        """The scope exists with this sentence, owned by the API of ``audience``; None keeps who owns it."""
+        if not name or any(not 0x21 <= ord(c) <= 0x7E or c in '"\\' for c in name):
+            raise Invalid("A scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3).")
+        with self._database.writing() as connection:
+            known = connection.execute(select(scopes.c.name).where(scopes.c.name == name)).scalar()
+            if (
+                audience is not None
+                and not connection.execute(
+                    select(resource_servers.c.name).where(resource_servers.c.audience == audience)
+                ).scalar()
+            ):
+                raise Invalid("There is no resource server of this audience.")
+            if known:
+                values = {"description": description} | ({"audience": audience} if audience else {})
+                connection.execute(update(scopes).where(scopes.c.name == name).values(values))
+            else:
+                connection.execute(
+                    insert(scopes).values(name=name, audience=audience, description=description)
+                )
+            raise_version(connection, "scopes")
+            self._audit.record_in(connection, Entry(Event.SCOPE_CHANGED, detail={"scope": name}))
+
+    def remove(self, name: str) -> None:
+        """The scope is gone; clients that held it no longer get it. Invalid if there is none."""
+        with self._database.writing() as connection:
+            if not connection.execute(delete(scopes).where(scopes.c.name == name)).rowcount:
+                raise Invalid("There is no scope of this name.")
+            raise_version(connection, "scopes")
+            self._audit.record_in(
+                connection, Entry(Event.SCOPE_CHANGED, reason="removed", detail={"scope": name})
+            )
+
+    def _load(self) -> _Catalogue:
+        with self._database.reading() as connection:
+            found = connection.execute(select(scopes)).mappings().all()
+            servers = connection.execute(select(resource_servers)).mappings().all()
+        return _Catalogue(
+            {row["name"]: ScopeRecord(**row) for row in found},
+            {row["audience"]: ResourceServerRecord(**row) for row in servers},
+        )

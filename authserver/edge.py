@@ -1,0 +1,187 @@
+"""The WSGI layer ahead of Flask: what a server leaves to the app, and the documents that are just bytes.
+
+It drops the process's environment from ``environ``, decides the client's address from one source,
+bounds URL and headers, and answers JWKS and discovery without Flask, even when the database is away.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import context, crypto, metrics
+from .audit import Entry, Event
+from .documents import Documents
+from .errors import RequestRejected, Unavailable
+from .ip_allowlist import parse_address
+from .logs import FIELDS
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .services import Services
+
+log = logging.getLogger("authserver.access")
+
+# Every header by which a proxy might name a client; only the configured one, from a trusted peer, counts.
+FORWARDING = (
+    "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT",
+    "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_PREFIX", "HTTP_X_FORWARDED_SERVER", "HTTP_X_REAL_IP",
+    "HTTP_X_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP", "HTTP_X_CLUSTER_CLIENT_IP",
+    "HTTP_X_ORIGINAL_URI", "HTTP_X_ORIGINAL_URL", "HTTP_X_REWRITE_URL", "HTTP_X_HTTP_METHOD_OVERRIDE",
+    "HTTP_X_CLIENT_CERT", "HTTP_X_CLIENT_VERIFY", "HTTP_PROXY",
+)  # fmt: skip
+HEALTH = ("/healthz", "/readyz", "/metrics")
+ENDPOINTS = {f"/{name}": name for name in ("token", "introspect", "revoke", "revocations", "jwks")}
+
+
+class Edge:
+    """Wraps the WSGI app of Flask."""
+
+    def __init__(self, app: WSGIApplication, services: Services) -> None:
+        settings = services.settings
+        self._app = app
+        self._services = services
+        self._documents = Documents(services)
+        self._process = dict(os.environ)
+        self._url_limit = settings.url_limit
+        self._header_limit = settings.header_limit
+        self._host = settings.issuer.partition("://")[2].lower()
+        self._issuer = settings.issuer
+        self._unix_trusted = "unix" in settings.trusted_peers
+        self._peers = [ipaddress.ip_network(p) for p in settings.trusted_peers if p != "unix"]
+        header = settings.client_address_header.upper().replace("-", "_")
+        self._address_header = f"HTTP_{header}" if header else ""
+        self._plain = not self._peers and not self._unix_trusted
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        began = time.perf_counter()
+        path = environ.get("PATH_INFO", "")
+        for name, value in self._process.items():
+            if environ.get(name) is value or environ.get(name) == value:
+                environ.pop(name, None)
+        address = self._client_address(environ)
+        caller = context.Caller(
+            request_id=crypto.random_token(128),
+            address=address,
+            user_agent=environ.get("HTTP_USER_AGENT", "")[:256],
+            resource=f"{environ.get('REQUEST_METHOD', '')} {path}"[:400],
+        )
+        token = context.current.set(caller)
+        status = 500
+
+        def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal status
+            status = int(line[:3])
+            headers.append(("X-Request-Id", caller.request_id))
+            return start_response(line, headers, exc_info) if exc_info else start_response(line, headers)
+
+        try:
+            self._judge(environ, path)
+            answer = self._documents.answer(environ, path, start)
+            return answer if answer is not None else self._app(environ, start)
+        except RequestRejected as rejection:
+            return self._reject(rejection, start)
+        finally:
+            endpoint = ENDPOINTS.get(path, "other")
+            elapsed = time.perf_counter() - began
+            _count(endpoint, status, elapsed)
+            if log.isEnabledFor(logging.INFO):
+                fields = {
+                    "request": caller.resource,
+                    "status": status,
+                    "ms": round(elapsed * 1000, 2),
+                    "client_ip": address,
+                }
+                log.info("answered", extra={FIELDS: fields})
+            context.current.reset(token)
+
+    def _judge(self, environ: WSGIEnvironment, path: str) -> None:
+        """RequestRejected for a request that is too large in its head, or meant for another host."""
+        if len(path) + len(environ.get("QUERY_STRING", "")) > self._url_limit:
+            raise RequestRejected(414, "too_large", "The URL is too long.")
+        size = 0
+        for name, value in environ.items():
+            if name.startswith("HTTP_"):
+                size += len(name) + len(value)
+        if size > self._header_limit:
+            raise RequestRejected(431, "too_large", "The header fields are too large.")
+        if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
+            raise RequestRejected(400, "host", f"This server answers as {self._issuer}.")
+
+    def _client_address(self, environ: WSGIEnvironment) -> str:
+        """The socket's peer, or what one header says when a trusted peer sent it; empty when unknown."""
+        peer = environ.get("REMOTE_ADDR") or ""
+        header = environ.get(self._address_header) if self._address_header else None
+        for name in FORWARDING:
+            environ.pop(name, None)
+        if self._plain or not self._trusted(peer):
+            address = _canonical(peer)
+        elif header is None:
+            # a trusted proxy that names nobody: its own address must not pass for a client's
+            address = _canonical(peer) if not self._address_header else ""
+        else:
+            address = self._rightmost(header)
+        environ["REMOTE_ADDR"] = address
+        return address
+
+    def _rightmost(self, header: str) -> str:
+        """The last hop that no trusted peer added; empty as soon as one cannot be read."""
+        for item in reversed(header.split(",")):
+            address = _canonical(item.strip())
+            if not address or not self._trusted(address):
+                return address
+        return ""
+
+    def _trusted(self, peer: str) -> bool:
+        if not peer:
+            return self._unix_trusted
+        address = parse_address(peer)
+        return address is not None and any(
+            address in network for network in self._peers if network.version == address.version
+        )
+
+    def _reject(self, rejection: RequestRejected, start: Any) -> list[bytes]:
+        entry = Entry(Event.HTTP_REJECTED, "denied", rejection.reason)
+        try:
+            self._services.audit.record(entry)
+        except Unavailable:
+            self._services.audit.record_late(entry)
+        body = {"error": "invalid_request", "error_description": rejection.description}
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            *rejection.headers,
+        ]
+        start(f"{rejection.status} {_PHRASES.get(rejection.status, 'Error')}", headers)
+        return [json.dumps(body).encode()]
+
+
+_PHRASES = {400: "Bad Request", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
+_requests: dict[tuple[str, int], Any] = {}
+_seconds: dict[str, Any] = {}
+
+
+def _count(endpoint: str, status: int, elapsed: float) -> None:
+    counter = _requests.get((endpoint, status))
+    if counter is None:
+        counter = _requests[(endpoint, status)] = metrics.requests.labels(endpoint, str(status))
+    counter.inc()
+    histogram = _seconds.get(endpoint)
+    if histogram is None:
+        histogram = _seconds[endpoint] = metrics.seconds.labels(endpoint)
+    histogram.observe(elapsed)
+
+
+def _canonical(text: str) -> str:
+    """The one spelling of an address (IPv4-mapped IPv6 unmapped); empty if it is none."""
+    if text in ("127.0.0.1", "::1"):
+        return text
+    address = parse_address(text)
+    return "" if address is None else str(address)

@@ -1,0 +1,1 @@
+"""What a client may have: the OAuth 2.0 core."""

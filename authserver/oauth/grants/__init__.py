@@ -1,0 +1,1 @@
+"""Grants: what a client hands in for a token."""

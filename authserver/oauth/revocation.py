@@ -1,0 +1,147 @@
+"""Token revocation (RFC 7009) by ``jti``, and the signed list that APIs poll."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from .. import clock, crypto, jws
+from ..audit import Audit, Entry, Event
+from ..cache import Versions, raise_version
+from ..clients import ClientRecord
+from ..config import Settings
+from ..db import Database
+from ..errors import ProtocolError
+from ..keys import KeyStore
+from ..models.token import Revocation
+from .introspection import missing_token
+from .request import ProtocolRequest
+
+if TYPE_CHECKING:
+    from .server import AuthorizationServer
+
+LIST_TYP = "revocations+jwt"
+table = Revocation.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class SignedList:
+    """The list as a compact JWS, its entity tag, and what it was made from."""
+
+    jws: str
+    etag: str
+    version: int
+    made_at: int
+
+
+class Revocations:
+    """Ends tokens, and tells the world."""
+
+    def __init__(
+        self, settings: Settings, database: Database, versions: Versions, keys: KeyStore, audit: Audit
+    ) -> None:
+        self._issuer = settings.issuer
+        self._alg = settings.access_token_alg
+        self._lifetime = settings.revocations_lifetime
+        self._database = database
+        self._versions = versions
+        self._keys = keys
+        self._audit = audit
+        self._insert = sqlite_insert if database.sqlite else postgresql_insert
+        self._lock = threading.Lock()
+        self._list: SignedList | None = None
+
+    def end(self, kind: str, value: str, expires_at: int, entry: Entry) -> bool:
+        """The ``jti`` or ``gid`` no longer counts; whether this call ended it. Audited in one transaction."""
+        with self._database.writing() as connection:
+            first = self.end_in(connection, kind, value, expires_at)
+            self._audit.record_in(connection, entry)
+        self._versions.forget()
+        return first
+
+    def end_in(self, connection: Connection, kind: str, value: str, expires_at: int) -> bool:
+        """``end`` within the transaction of ``connection``, without its audit row."""
+        row = {"kind": kind, "value": value, "expires_at": expires_at, "revoked_at": clock.now()}
+        statement = self._insert(Revocation).values(row).on_conflict_do_nothing()
+        first = connection.execute(statement).rowcount == 1
+        if first:
+            raise_version(connection, "revocations")
+        return first
+
+    def signed_list(self) -> SignedList:
+        """Every revocation that still matters, signed; the same bytes until something changes or it ages.
+
+        Claims: iss, iat, exp (``revocations_lifetime`` later), jtis and gids, each an object of value to
+        the time when it may be forgotten.
+        """
+        version = self._versions.current()["revocations"]
+        held = self._list
+        if held is None or held.version != version or clock.now() - held.made_at >= self._lifetime // 5:
+            with self._lock:
+                held = self._list
+                if (
+                    held is None
+                    or held.version != version
+                    or clock.now() - held.made_at >= self._lifetime // 5
+                ):
+                    held = self._list = self._make(version)
+        return held
+
+    def _make(self, version: int) -> SignedList:
+        now = clock.now()
+        with self._database.reading() as connection:
+            found = connection.execute(
+                select(table.c.kind, table.c.value, table.c.expires_at).where(table.c.expires_at > now)
+            ).all()
+        claims: dict[str, Any] = {"iss": self._issuer, "iat": now, "exp": now + self._lifetime}
+        for kind in ("jti", "gid"):
+            claims[f"{kind}s"] = {row.value: row.expires_at for row in found if row.kind == kind}
+        text = self._keys.sign(LIST_TYP, claims, self._alg)
+        return SignedList(text, f'"{crypto.b64u(crypto.digest(text))[:22]}"', version, now)
+
+
+class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
+    """POST /revoke. The hint never changes the result (RFC 7009 §2.1)."""
+
+    ENDPOINT_NAME = "revoke"
+    CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+    server: AuthorizationServer
+
+    def check_params(self, request: ProtocolRequest, client: ClientRecord) -> None:
+        """``token`` is there."""
+        if "token" not in request.form:
+            raise missing_token(client)
+
+    def authenticate_token(self, request: ProtocolRequest, client: ClientRecord) -> dict[str, Any] | None:
+        """The claims of the client's own token; None if it is none of this server's, or expired.
+
+        RFC 7009 §2.1: another client's token is refused and stays as it is.
+        """
+        self.check_params(request, client)
+        try:
+            claims = self.server.tokens.read(request.form["token"])
+        except jws.Rejected as rejection:
+            entry = Entry(Event.REVOCATION_NOOP, "succeeded", rejection.reason, client.client_id)
+            self.server.audit.record(entry)
+            return None
+        if claims["client_id"] != client.client_id:
+            raise ProtocolError(
+                "invalid_grant",
+                "The token was not issued to this client.",
+                event=Event.REVOCATION_DENIED,
+                reason="client_mismatch",
+                client_id=client.client_id,
+            )
+        return claims
+
+    def revoke_token(self, token: dict[str, Any], request: ProtocolRequest) -> None:
+        """The token counts no longer, at once for introspection, within a second for those who poll."""
+        detail = {"kind": "access_token", "jti": token["jti"]}
+        entry = Entry(Event.TOKEN_REVOKED, client_id=token["client_id"], detail=detail)
+        self.server.revocations.end("jti", token["jti"], token["exp"], entry)

@@ -1,0 +1,53 @@
+"""What a payment API imports to validate the access tokens of its authorization server.
+
+Stands apart from the server. `flask` and `wsgi` are doors for web applications, `replay` keeps things
+single-use; each is imported by name.
+"""
+
+from .access_token import AccessToken
+from .challenge import Challenge
+from .claims import Rules
+from .errors import (
+    InsufficientScopeError,
+    InvalidRequestError,
+    InvalidTokenError,
+    MissingTokenError,
+    Reason,
+    TokenError,
+    UnavailableError,
+)
+from .http import Bounds, Http
+from .introspection import IntrospectionValidator
+from .issuer import Issuer
+from .jwks import JwksPolicy, JwksSource
+from .keys import KeySource, StaticKeys, VerificationKey
+from .revocations import RevocationList, RevocationPolicy
+from .short_cache import ShortCache
+from .validator import TokenValidator, Validator
+
+__all__ = [
+    "AccessToken",
+    "Bounds",
+    "Challenge",
+    "Http",
+    "InsufficientScopeError",
+    "IntrospectionValidator",
+    "InvalidRequestError",
+    "InvalidTokenError",
+    "Issuer",
+    "JwksPolicy",
+    "JwksSource",
+    "KeySource",
+    "MissingTokenError",
+    "Reason",
+    "RevocationList",
+    "RevocationPolicy",
+    "Rules",
+    "ShortCache",
+    "StaticKeys",
+    "TokenError",
+    "TokenValidator",
+    "UnavailableError",
+    "Validator",
+    "VerificationKey",
+]

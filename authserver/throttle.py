@@ -1,0 +1,218 @@
+"""Limits. Counting is Flask-Limiter's and limits'; whom a request counts for is decided here.
+
+Before client authentication a request counts for its address, a failed one also for address and client
+id together: never for a client id alone, or a stranger could use up a client's quota. After it the
+client's tier counts. When Redis is gone a process counts for itself, a tenth as much: never open.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import limits
+from flask import Flask
+from flask_limiter import Limiter
+from limits.strategies import SlidingWindowCounterRateLimiter
+from sqlalchemy import select
+
+from . import clock, metrics
+from .audit import Audit, Entry, Event
+from .cache import Versions, Whole
+from .config import Settings
+from .db import Database
+from .errors import ProtocolError
+from .ip_allowlist import parse_address
+from .models.scope import RateTier
+
+log = logging.getLogger(__name__)
+
+FALLBACK_SHARE = 10
+REDIS_TIMEOUTS = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+ANY_ENDPOINT = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``amount`` requests in ``seconds``."""
+
+    amount: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        """A limit from ``count/seconds``."""
+        amount, _, seconds = text.partition("/")
+        return cls(int(amount), int(seconds))
+
+    def item(self, share: int = 1) -> limits.RateLimitItem:
+        """The same for the counting library, divided by ``share`` but at least one."""
+        return limits.RateLimitItemPerSecond(max(1, self.amount // share), self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a client has left of its tier at an endpoint; ``reset`` in seconds from now."""
+
+    limit: Limit
+    remaining: int
+    reset: int
+
+    def headers(self) -> list[tuple[str, str]]:
+        """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10)."""
+        return [
+            ("RateLimit-Policy", f'"tier";q={self.limit.amount};w={self.limit.seconds}'),
+            ("RateLimit", f'"tier";r={self.remaining};t={self.reset}'),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request over a limit: where, which limit, and for whom it was counted."""
+
+    endpoint: str
+    reason: str
+    limit: Limit
+    place: str
+    client_id: str = ""
+    error: str = "temporarily_unavailable"
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class Throttle:
+    """The limits of one app, counted in Redis when it is set and in this process otherwise."""
+
+    def __init__(
+        self, app: Flask, settings: Settings, database: Database, versions: Versions, audit: Audit
+    ) -> None:
+        redis = settings.redis_url.get_secret_value()
+        self._extension = Limiter(
+            key_func=lambda: "unused",
+            app=app,
+            storage_uri=redis or "memory://",
+            storage_options=dict(REDIS_TIMEOUTS) if redis else {},
+            strategy="sliding-window-counter",
+            key_prefix="authserver/swc",
+        )
+        self._fallback = SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
+        self._address = Limit.parse(settings.limit_address)
+        self._address_failures = Limit.parse(settings.limit_address_failures)
+        self._client_failures = Limit.parse(settings.limit_client_failures)
+        self._database = database
+        self._tiers = Whole(versions, "tiers", self._load_tiers)
+        self._audit = audit
+        self._told: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def before(self, endpoint: str, address: str) -> None:
+        """The request may be read at all; ProtocolError 429 when its address sent or failed too often."""
+        place = _place(address)
+        if not self._hit(self._address, "address", endpoint, place):
+            self._refuse(Refusal(endpoint, f"{endpoint}_ip", self._address, place))
+        if not self._test(self._address_failures, "failures", endpoint, place):
+            self._refuse(Refusal(endpoint, f"{endpoint}_ip", self._address_failures, place))
+
+    def guessing(self, endpoint: str, address: str, client_id: str) -> None:
+        """The address may still try credentials of this client; ProtocolError 429 after too many wrong ones."""
+        place, limit = _place(address), self._client_failures
+        if not self._test(limit, "client", endpoint, place, client_id[:128]):
+            reason = f"{endpoint}_client_failures"
+            self._refuse(Refusal(endpoint, reason, limit, place, client_id, error="invalid_client"))
+
+    def failed(self, endpoint: str, address: str, client_id: str = "") -> None:
+        """A refused request counts against its address, and with its client id if it named one."""
+        place = _place(address)
+        self._hit(self._address_failures, "failures", endpoint, place)
+        if client_id:
+            self._hit(self._client_failures, "client", endpoint, place, client_id[:128])
+
+    def after(self, endpoint: str, client_id: str, tier: str) -> Quota:
+        """What the authenticated client has left; ProtocolError 429 when its tier is used up."""
+        limit = self.limit_of(tier, endpoint)
+        allowed = self._hit(limit, "tier", endpoint, client_id)
+        reset, remaining = self._window(limit, "tier", endpoint, client_id)
+        quota = Quota(limit, remaining, reset)
+        if not allowed:
+            refusal = Refusal(endpoint, f"{endpoint}_client", limit, "", client_id, headers=quota.headers())
+            self._refuse(refusal)
+        return quota
+
+    def limit_of(self, tier: str, endpoint: str) -> Limit:
+        """The limit of a tier at an endpoint, else the tier's own for any endpoint; closed if unknown."""
+        tiers = self._tiers.get()
+        return tiers.get((tier, endpoint)) or tiers.get((tier, ANY_ENDPOINT)) or Limit(1, 60)
+
+    def _load_tiers(self) -> dict[tuple[str, str], Limit]:
+        with self._database.reading() as connection:
+            found = connection.execute(select(RateTier.__table__)).mappings().all()
+        return {(row["tier"], row["endpoint"]): Limit(row["amount"], row["seconds"]) for row in found}
+
+    def _hit(self, limit: Limit, *key: str) -> bool:
+        try:
+            return bool(self._extension.limiter.hit(limit.item(), *key))
+        except Exception as error:
+            return self._lost(error).hit(limit.item(FALLBACK_SHARE), *key)
+
+    def _test(self, limit: Limit, *key: str) -> bool:
+        try:
+            return bool(self._extension.limiter.test(limit.item(), *key))
+        except Exception as error:
+            return self._lost(error).test(limit.item(FALLBACK_SHARE), *key)
+
+    def _window(self, limit: Limit, *key: str) -> tuple[int, int]:
+        try:
+            stats = self._extension.limiter.get_window_stats(limit.item(), *key)
+        except Exception as error:
+            stats = self._lost(error).get_window_stats(limit.item(FALLBACK_SHARE), *key)
+        return max(0, round(stats.reset_time - clock.now())), max(0, stats.remaining)
+
+    def _lost(self, error: Exception) -> SlidingWindowCounterRateLimiter:
+        metrics.dependency_failures.labels("redis").inc()
+        if self._first("redis", 60):
+            log.warning("limits are counted in this process alone: %s", type(error).__name__)
+            self._audit.record(Entry(Event.DEPENDENCY_FAILED, "failed", "redis"))
+        return self._fallback
+
+    def _refuse(self, refusal: Refusal) -> None:
+        metrics.limited.labels(refusal.reason).inc()
+        if self._first(f"{refusal.reason}/{refusal.place}/{refusal.client_id}", refusal.limit.seconds):
+            detail = {"endpoint": refusal.endpoint}
+            entry = Entry(
+                Event.RATELIMIT_HIT, "denied", refusal.reason, client_id=refusal.client_id, detail=detail
+            )
+            self._audit.record(entry)
+        raise ProtocolError(
+            refusal.error,
+            "Too many requests. Wait as long as Retry-After says.",
+            event="",  # written above, once a window: a flood of requests is not a flood of rows
+            reason=refusal.reason,
+            status=429,
+            headers=[("Retry-After", str(refusal.limit.seconds)), *refusal.headers],
+            client_id=refusal.client_id,
+        )
+
+    def _first(self, key: str, seconds: int) -> bool:
+        """Whether ``key`` was not told about in the last ``seconds``."""
+        now = clock.now()
+        with self._lock:
+            if self._told.get(key, 0) > now:
+                return False
+            if len(self._told) > 10_000:
+                self._told = {k: until for k, until in self._told.items() if until > now}
+                if len(self._told) > 10_000:
+                    self._told.clear()
+            self._told[key] = now + seconds
+        return True
+
+
+def _place(address: str) -> str:
+    """What an address counts as: IPv6 by /64, since a caller has all of it. Never empty."""
+    parsed = parse_address(address)
+    if parsed is None:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)

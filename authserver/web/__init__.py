@@ -1,0 +1,1 @@
+"""URLs, forms and templates; no rule of its own."""

@@ -1,0 +1,92 @@
+"""Every failure as an answer that tells the caller no more than it should."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, current_app, jsonify
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from .. import metrics
+from ..audit import Audit, Entry, Event
+from ..errors import RequestRejected, Unavailable
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+log = logging.getLogger(__name__)
+
+TEXTS = {
+    400: "The request is malformed.",
+    404: "There is nothing at this address.",
+    405: "This method is not supported here.",
+    413: "The body is too large.",
+    415: "This media type is not supported here.",
+}
+REASONS = {404: "not_found", 405: "method", 413: "too_large"}
+
+
+def install(app: Flask) -> None:
+    """``app`` answers every error itself, as JSON and without a trace of its inside."""
+    app.register_error_handler(Unavailable, unavailable)
+    app.register_error_handler(RequestRejected, rejected)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unhandled)
+
+
+def answer(status: int, error: str, description: str) -> Response:
+    """A JSON error that nobody stores."""
+    response = jsonify(error=error, error_description=description)
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def unavailable(error: Unavailable) -> Response:
+    """503 with Retry-After: nothing was issued, the caller may come again."""
+    metrics.dependency_failures.labels(error.dependency).inc()
+    # the row waits in memory: what failed may be the database itself
+    _audit().record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
+    response = answer(503, "temporarily_unavailable", "The server cannot answer now. Try again shortly.")
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def rejected(error: RequestRejected) -> Response:
+    """A request refused for its form."""
+    _record(Entry(Event.HTTP_REJECTED, "denied", error.reason))
+    response = answer(error.status, "invalid_request", error.description)
+    response.headers.extend(error.headers)
+    return response
+
+
+def http_error(error: HTTPException) -> Response:
+    """What the framework refuses, in our words."""
+    status = error.code or 500
+    _record(Entry(Event.HTTP_REJECTED, "denied", REASONS.get(status, "request")))
+    response = answer(status, "invalid_request", TEXTS.get(status, "The request cannot be served."))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def unhandled(error: Exception) -> Response:
+    """500 with the request's id, under which the log tells the cause."""
+    log.error("unhandled %s", type(error).__name__, exc_info=error)
+    _record(Entry(Event.ERROR_UNHANDLED, "failed", "exception"))
+    response = answer(500, "server_error", "Something went wrong on our side.")
+    return response
+
+
+def _audit() -> Audit:
+    services: Services = current_app.extensions["authserver"]
+    return services.audit
+
+
+def _record(entry: Entry) -> None:
+    try:
+        _audit().record(entry)
+    except Unavailable:
+        _audit().record_late(entry)

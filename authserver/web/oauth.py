@@ -1,0 +1,71 @@
+"""Protocol URLs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, current_app, request
+
+from ..oauth.request import HTTPRequest
+from ..oauth.server import Answer
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+blueprint = Blueprint("oauth", __name__)
+
+
+def services() -> Services:
+    """The rooms of the app that serves this request."""
+    rooms: Services = current_app.extensions["authserver"]
+    return rooms
+
+
+def incoming(endpoint: str) -> HTTPRequest:
+    """This request as the core reads it: bytes, and the few headers that it knows."""
+    environ = request.environ
+    headers = {"content-type": environ.get("CONTENT_TYPE", "")}
+    if "HTTP_AUTHORIZATION" in environ:
+        headers["authorization"] = environ["HTTP_AUTHORIZATION"]
+    return HTTPRequest(
+        endpoint=endpoint,
+        method=request.method,
+        headers=headers,
+        query=environ.get("QUERY_STRING", ""),
+        body=request.get_data(cache=False),
+        address=environ.get("REMOTE_ADDR", ""),
+    )
+
+
+def respond(answer: Answer) -> Response:
+    """The core's answer as Flask's."""
+    return Response(answer.body, answer.status, answer.headers)
+
+
+@blueprint.post("/token", provide_automatic_options=False)
+def token() -> Response:
+    """The token endpoint (RFC 6749 §3.2)."""
+    return respond(services().server.token(incoming("token")))
+
+
+@blueprint.post("/introspect", provide_automatic_options=False)
+def introspect() -> Response:
+    """The introspection endpoint (RFC 7662)."""
+    return respond(services().server.endpoint("introspect", incoming("introspect")))
+
+
+@blueprint.post("/revoke", provide_automatic_options=False)
+def revoke() -> Response:
+    """The revocation endpoint (RFC 7009)."""
+    return respond(services().server.endpoint("revoke", incoming("revoke")))
+
+
+@blueprint.get("/revocations", provide_automatic_options=False)
+def revocations() -> Response:
+    """The signed list of what ended before its time; poll it with If-None-Match."""
+    rooms = services()
+    signed = rooms.revocations.signed_list()
+    headers = {"ETag": signed.etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    if request.headers.get("If-None-Match") == signed.etag:
+        return Response(status=304, headers=headers)
+    return Response(signed.jws, 200, headers, content_type="application/jwt")
