@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     client_address_header: str = ""
     metrics_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
-    access_token_alg: Literal["ES256", "EdDSA", "PS256"] = "ES256"
+    access_token_alg: Literal["ES256", "EdDSA", "PS256"] = "ES256"  # noqa: S105 - an algorithm
     access_token_lifetime: int = Field(300, ge=30, le=3600)
     key_rotation_days: int = Field(90, ge=1, le=730)
     jwks_max_age: int = Field(300, ge=1, le=86400)
@@ -156,8 +156,8 @@ class Settings(BaseSettings):
         return settings
 
     @classmethod
-    def settings_customise_sources(cls, *_args: Any, init_settings: Any, **_sources: Any) -> Any:
-        """``load`` is the only reader, so that a test or a second app never sees this process's environment."""
+    def settings_customise_sources(cls, _cls: Any, init_settings: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+        """``load`` is the only reader: a second app never sees this process's environment."""
         return (init_settings,)
 
 

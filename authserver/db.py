@@ -8,11 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, MetaData, event, exc
+from sqlalchemy import Connection, Engine, MetaData, Table, event, exc
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from .errors import Unavailable
@@ -30,6 +30,11 @@ class Base(DeclarativeBase):
     """The base of every table."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table of a model, for Core statements."""
+    return cast(Table, model.__table__)
 
 
 # An OperationalError is the server gone, locked, full or read-only; the others are a broken connection.

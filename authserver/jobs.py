@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from . import clock, metrics
-from .db import Database
+from .db import Database, table_of
 from .errors import Unavailable
 from .models.lease import Lease
 from .purge import purge
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 TICK = 0.5
 LEASE_MS = 10_000
-table = Lease.__table__
+table = table_of(Lease)
 
 
 @dataclass(frozen=True, slots=True)

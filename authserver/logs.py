@@ -12,6 +12,14 @@ from . import context
 
 # What a record may add with ``extra={"fields": {...}}``; everything else of a record is left out.
 FIELDS = "fields"
+FLOORS = {
+    "authlib": logging.INFO,
+    "joserfc": logging.INFO,
+    "sqlalchemy": logging.WARNING,
+    "alembic": logging.WARNING,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+}
 
 
 class JSONLines(logging.Formatter):
@@ -51,6 +59,5 @@ def configure(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Authlib prints issued tokens at DEBUG; SQL engines print parameters, httpx whole URLs at INFO.
-    for name, floor in (("authlib", logging.INFO), ("joserfc", logging.INFO), ("sqlalchemy", logging.WARNING),
-                        ("alembic", logging.WARNING), ("httpx", logging.WARNING), ("httpcore", logging.WARNING)):  # fmt: skip
+    for name, floor in FLOORS.items():
         logging.getLogger(name).setLevel(max(floor, logging.getLevelName(level)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Table, delete, select
 
 from . import clock
-from .db import Database
+from .db import Database, table_of
 from .models.client import ClientSecret
 from .models.replay import Replay
 from .models.token import Revocation
@@ -17,7 +17,7 @@ def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
     for model in (Replay, Revocation, ClientSecret):
-        table: Table = model.__table__  # type: ignore[assignment]
+        table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
     return gone
 

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import limits
 from flask import Flask
@@ -23,7 +24,7 @@ from . import clock, metrics
 from .audit import Audit, Entry, Event
 from .cache import Versions, Whole
 from .config import Settings
-from .db import Database
+from .db import Database, table_of
 from .errors import ProtocolError
 from .ip_allowlist import parse_address
 from .models.scope import RateTier
@@ -31,7 +32,7 @@ from .models.scope import RateTier
 log = logging.getLogger(__name__)
 
 FALLBACK_SHARE = 10
-REDIS_TIMEOUTS = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+REDIS_TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
 ANY_ENDPOINT = "*"
 
 
@@ -116,7 +117,7 @@ class Throttle:
             self._refuse(Refusal(endpoint, f"{endpoint}_ip", self._address_failures, place))
 
     def guessing(self, endpoint: str, address: str, client_id: str) -> None:
-        """The address may still try credentials of this client; ProtocolError 429 after too many wrong ones."""
+        """The address may still try the client's credentials; ProtocolError 429 after too many wrong ones."""
         place, limit = _place(address), self._client_failures
         if not self._test(limit, "client", endpoint, place, client_id[:128]):
             reason = f"{endpoint}_client_failures"
@@ -147,7 +148,7 @@ class Throttle:
 
     def _load_tiers(self) -> dict[tuple[str, str], Limit]:
         with self._database.reading() as connection:
-            found = connection.execute(select(RateTier.__table__)).mappings().all()
+            found = connection.execute(select(table_of(RateTier))).mappings().all()
         return {(row["tier"], row["endpoint"]): Limit(row["amount"], row["seconds"]) for row in found}
 
     def _hit(self, limit: Limit, *key: str) -> bool:

@@ -6,11 +6,11 @@ from sqlalchemy import delete, insert, select
 
 from .audit import Audit, Entry, Event
 from .cache import raise_version
-from .db import Database
+from .db import Database, table_of
 from .errors import Invalid
 from .models.scope import RateTier
 
-table = RateTier.__table__
+table = table_of(RateTier)
 ENDPOINTS = ("*", "token", "introspect", "revoke")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from .. import clock, crypto, metrics
-from ..db import Database
+from ..db import Database, table_of
 from ..models.audit_event import AuditCheckpoint, AuditEvent, AuditHead
 from .record import COLUMNS, MAC_PURPOSE, canonical
 
@@ -20,9 +20,9 @@ CHAIN_PURPOSE = "audit.chain"
 
 # Signs claims under a ``typ``: the keys' own function, handed in because keys stand to the right of audit.
 Sign = Callable[[str, dict[str, Any]], str]
-rows = AuditEvent.__table__
-heads = AuditHead.__table__
-checkpoints = AuditCheckpoint.__table__
+rows = table_of(AuditEvent)
+heads = table_of(AuditHead)
+checkpoints = table_of(AuditCheckpoint)
 
 
 def link(key: bytes, previous: str, seq: int, row: dict[str, Any]) -> str:

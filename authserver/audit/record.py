@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, insert
 
 from .. import clock, context, crypto, metrics
+from ..db import table_of
 from ..group_commit import GroupCommit
 from ..models.audit_event import AuditEvent
 from .events import Event
@@ -69,14 +70,14 @@ class Audit:
         self._commits = commits
         self._key = master.derive(MAC_PURPOSE)
         self._kid = master.active
-        self._insert = insert(AuditEvent.__table__)  # type: ignore[arg-type]
+        self._insert = insert(table_of(AuditEvent))
         self._host = socket.gethostname()
         self._late: deque[dict[str, Any]] = deque(maxlen=LATE_ROWS)
 
     def record(self, entry: Entry) -> None:
         """``entry`` is durable and logged; Unavailable if it cannot be written."""
         row = self._row(entry)
-        self._commits.run(lambda connection: connection.execute(self._insert, row))
+        self._write(row)
         self._log(row)
 
     def record_in(self, connection: Connection, entry: Entry) -> None:
@@ -94,9 +95,11 @@ class Audit:
     def flush_late(self) -> None:
         """What waited for the database is durable; Unavailable while it is still away."""
         while self._late:
-            row = self._late[0]
-            self._commits.run(lambda connection, row=row: connection.execute(self._insert, row))
+            self._write(self._late[0])
             self._late.popleft()
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._commits.run(lambda connection: connection.execute(self._insert, row))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         caller = context.current.get()

@@ -68,7 +68,7 @@ def prepare(services: Services) -> str:
     """Tables and signing keys are there; gives the revision before."""
     before = migrate.upgrade(services.database)
     services.versions.forget()
-    algs = {services.settings.access_token_alg}
+    algs: set[str] = {services.settings.access_token_alg}
     algs |= {
         api.signing_alg for api in services.scopes.resource_servers() if api.signing_alg in RESOURCE_ALGS
     }

@@ -99,11 +99,14 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         for entry in [*seeded.content["clients"], *seeded.content["resource_servers"]]:
             if entry["client_id"] in seeded.fresh:
                 click.echo(f"  {entry['client_id']}  {entry['client_secret']}")
-    click.echo(
-        LINES.format(
-            issuer=issuer, api=f"http://127.0.0.1:{port + 1}", path=path, client_id=merchant["client_id"]
-        )
-    )
+    places = {
+        "issuer": issuer,
+        "api": f"http://127.0.0.1:{port + 1}",
+        "path": path,
+        "client_id": merchant["client_id"],
+    }
+    commands = "\n".join("  " + command.format(**places) for command in COMMANDS)
+    click.echo(LINES.format(commands=commands, **places))
 
 
 def _answers(address: str) -> bool:
@@ -118,6 +121,16 @@ def _answers(address: str) -> bool:
     return False
 
 
+COMMANDS = (
+    'SECRET=$(python3 -c \'import json; print(json.load(open("{path}"))["clients"][0]["client_secret"])\')',
+    "TOKEN=$(curl -s -u {client_id}:$SECRET -d grant_type=client_credentials "
+    "-d scope=payments:initiate {issuer}/token | "
+    "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])')",
+    'curl -s {api}/payments -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: order-1" '
+    '-H "Content-Type: application/json" '
+    '-d \'{{"instructedAmount": {{"amount": "12.50", "currency": "EUR"}}, '
+    '"creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}\'',
+)
 LINES = """
 Issuer        {issuer}
 Payments API  {api}
@@ -125,9 +138,7 @@ Credentials   {path}
 
 Paste this in another terminal, in this folder. Get a token, then pay with it:
 
-  SECRET=$(python3 -c 'import json; print(json.load(open("{path}"))["clients"][0]["client_secret"])')
-  TOKEN=$(curl -s -u {client_id}:$SECRET -d grant_type=client_credentials -d scope=payments:initiate {issuer}/token | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
-  curl -s {api}/payments -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: order-1" -H "Content-Type: application/json" -d '{{"instructedAmount": {{"amount": "12.50", "currency": "EUR"}}, "creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}'
+{commands}
 
 Stop with Ctrl-C.
 """

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -51,7 +52,7 @@ def serve(host: str, port: int | None, workers: int, threads: int) -> None:
         shutil.rmtree(metrics_dir, ignore_errors=True)
 
 
-def server(host: str, port: int, workers: int, threads: int) -> Granian:
+def server(host: str, port: int, workers: int, threads: int) -> Any:
     """Granian's WSGI server, set up: no access log of its own, workers that come back."""
     # a fork would carry the parent's connections, threads and already chosen kind of metrics along
     multiprocessing.set_start_method("spawn", force=True)
@@ -79,8 +80,9 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            reason = f"Port {port} on {host} cannot be used ({error.strerror}); stop what uses it or choose another."
-            raise Invalid(reason) from None
+            raise Invalid(
+                f"Port {port} on {host} cannot be used ({error.strerror}); stop its user or choose another."
+            ) from None
 
 
 def stop_on_signals() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
-from ..db import Database
+from ..db import Database, table_of
 from ..errors import Invalid
 from ..ip_allowlist import Allowlist
 from ..models.client import Client, ClientSecret, ResourceServer
@@ -20,11 +20,11 @@ from ..models.scope import Scope
 from .record import ClientRecord
 from .secrets import SecretHasher
 
-clients = Client.__table__
-secrets = ClientSecret.__table__
-networks = ClientNetwork.__table__
-resource_servers = ResourceServer.__table__
-scopes = Scope.__table__
+clients = table_of(Client)
+secrets = table_of(ClientSecret)
+networks = table_of(ClientNetwork)
+resource_servers = table_of(ResourceServer)
+scopes = table_of(Scope)
 
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 AUTH_METHODS = (*SECRET_METHODS, "none")

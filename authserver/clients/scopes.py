@@ -8,14 +8,14 @@ from sqlalchemy import delete, insert, select, update
 
 from ..audit import Audit, Entry, Event
 from ..cache import Versions, Whole, raise_version
-from ..db import Database
+from ..db import Database, table_of
 from ..errors import Invalid
 from ..models.client import ResourceServer
 from ..models.scope import Scope
 from .record import ResourceServerRecord
 
-scopes = Scope.__table__
-resource_servers = ResourceServer.__table__
+scopes = table_of(Scope)
+resource_servers = table_of(ResourceServer)
 
 
 @dataclass(frozen=True)

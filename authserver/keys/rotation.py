@@ -1,4 +1,4 @@
-"""The life of keys: next is announced before it signs, active signs, retired verifies until its tokens end."""
+"""The life of keys: next is announced, active signs, retired verifies until its tokens end."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ class Rotation:
             wait = following.published_at + self._max_age - now
             if wait > 0 and not compromise:
                 raise Invalid(
-                    f"The next key was published too recently; APIs may not know it yet. Wait {wait} s or use --compromise."
+                    "The next key was published too recently; APIs may not know it yet. "
+                    f"Wait {wait} s or use --compromise."
                 )
             self._retire(connection, alg, compromise)
             connection.execute(

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from .. import clock, crypto, jws
 from ..cache import Versions, Whole
 from ..config import SIGNING_ALGS
-from ..db import Database
+from ..db import Database, table_of
 from ..errors import Unavailable
 from ..models.signing_key import SigningKey
 
 RSA_BITS = 2048
 # Other processes may sign with a key for as long as their cache counts after it was retired.
 RETIREMENT_SLACK = 1
-table = SigningKey.__table__
+table = table_of(SigningKey)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def generate(alg: str) -> Any:
 
 def load_pair(private: dict[str, Any]) -> Any:
     """The joserfc key of a private JWK."""
-    return {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}[private["kty"]].import_key(private)
+    kinds: dict[str, Any] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
+    return kinds[private["kty"]].import_key(private)
 
 
 def place(kid: str) -> str:

@@ -113,9 +113,8 @@ class ClientAuthenticator:
             raise failure("too_long", client_id)
         elif not self._hasher.verify(client_id, client, credentials.secret):
             raise failure("bad_credentials", client_id)
-        if client is None or client.token_endpoint_auth_method != credentials.method:
-            raise failure("method", client_id)
-        if credentials.method not in methods:
+        registered = client.token_endpoint_auth_method if client is not None else None
+        if client is None or registered != credentials.method or credentials.method not in methods:
             raise failure("method", client_id)
         if not client.active:
             raise failure("client_disabled", client_id)
@@ -125,6 +124,6 @@ class ClientAuthenticator:
     def _judge_public(client: ClientRecord | None, client_id: str) -> None:
         if client is None:
             raise failure("unknown_client", client_id)
-        if client.token_endpoint_auth_method != "none":
+        if client.token_endpoint_auth_method != "none":  # noqa: S105 - a method
             # RFC 6749 §3.2.1: a confidential client must authenticate, naming itself is not enough
             raise failure("missing_credentials", client_id)

@@ -16,7 +16,7 @@ from ..audit import Audit, Entry, Event
 from ..cache import Versions, raise_version
 from ..clients import ClientRecord
 from ..config import Settings
-from ..db import Database
+from ..db import Database, table_of
 from ..errors import ProtocolError
 from ..keys import KeyStore
 from ..models.token import Revocation
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .server import AuthorizationServer
 
 LIST_TYP = "revocations+jwt"
-table = Revocation.__table__
+table = table_of(Revocation)
 
 
 @dataclass(frozen=True, slots=True)

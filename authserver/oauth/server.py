@@ -46,7 +46,7 @@ class Answer:
 class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
     """One issuer."""
 
-    def __init__(  # noqa: PLR0913 - the rooms that meet here
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         clients: Clients,
         authenticator: ClientAuthenticator,

@@ -11,14 +11,14 @@ from .. import clock, crypto, jws
 from ..audit import Audit, Entry, Event
 from ..clients import ClientRecord, Clients, ResourceServerRecord
 from ..config import Settings
-from ..db import Database
+from ..db import Database, table_of
 from ..keys import KeyStore
 from ..models.token import Revocation
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - the media type of RFC 9068 §2.1
 SKEW = 5
 
-revocations = Revocation.__table__
+revocations = table_of(Revocation)
 
 
 @dataclass(frozen=True, slots=True)

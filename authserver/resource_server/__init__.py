@@ -8,13 +8,13 @@ from .access_token import AccessToken
 from .challenge import Challenge
 from .claims import Rules
 from .errors import (
-    InsufficientScopeError,
-    InvalidRequestError,
-    InvalidTokenError,
-    MissingTokenError,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    MissingToken,
     Reason,
     TokenError,
-    UnavailableError,
+    Unavailable,
 )
 from .http import Bounds, Http
 from .introspection import IntrospectionValidator
@@ -30,15 +30,15 @@ __all__ = [
     "Bounds",
     "Challenge",
     "Http",
-    "InsufficientScopeError",
+    "InsufficientScope",
     "IntrospectionValidator",
-    "InvalidRequestError",
-    "InvalidTokenError",
+    "InvalidRequest",
+    "InvalidToken",
     "Issuer",
     "JwksPolicy",
     "JwksSource",
     "KeySource",
-    "MissingTokenError",
+    "MissingToken",
     "Reason",
     "RevocationList",
     "RevocationPolicy",
@@ -47,7 +47,7 @@ __all__ = [
     "StaticKeys",
     "TokenError",
     "TokenValidator",
-    "UnavailableError",
+    "Unavailable",
     "Validator",
     "VerificationKey",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import InsufficientScopeError
+from .errors import InsufficientScope
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,6 @@ class AccessToken:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def require(self, scope: str) -> None:
-        """Hold the token to `scope`, names parted by spaces; InsufficientScopeError if one is lacking."""
+        """Hold the token to `scope`, names parted by spaces; InsufficientScope if one is lacking."""
         if not self.scopes.issuperset(scope.split()):
-            raise InsufficientScopeError(scope)
+            raise InsufficientScope(scope)

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qsl
 
-from .errors import InvalidRequestError, MissingTokenError
+from .errors import InvalidRequest, MissingToken
 
 _CREDENTIALS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: .*)?", re.DOTALL)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
@@ -12,21 +12,21 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
 def bearer_token(authorization: str | None, *, elsewhere: bool) -> str:
     """Return the token in the value of the Authorization header.
 
-    MissingTokenError if there is none or another scheme; InvalidRequestError if it is malformed, repeated
+    MissingToken if there is none or another scheme; InvalidRequest if it is malformed, repeated
     (servers join repeated headers with a comma) or, as `elsewhere` tells, also or only in the query
     or the body (RFC 9700 §4.3.2).
     """
     if elsewhere:
-        raise InvalidRequestError
+        raise InvalidRequest
     if authorization is None or not authorization.strip():
-        raise MissingTokenError
+        raise MissingToken
     if "," in authorization or _CREDENTIALS.fullmatch(authorization) is None:
-        raise InvalidRequestError
+        raise InvalidRequest
     if authorization.partition(" ")[0].lower() != "bearer":
-        raise MissingTokenError
+        raise MissingToken
     found = _BEARER.fullmatch(authorization)
     if found is None:
-        raise InvalidRequestError
+        raise InvalidRequest
     return found[1]
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from .errors import InsufficientScopeError, TokenError, UnavailableError
+from .errors import InsufficientScope, TokenError, Unavailable
 
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]+")
 
@@ -44,7 +44,7 @@ class Challenge:
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
         ]
-        if isinstance(error, UnavailableError):
+        if isinstance(error, Unavailable):
             headers.append(("Retry-After", str(error.retry_after)))
         else:
             headers.append(("WWW-Authenticate", self._challenge(error, members)))
@@ -52,7 +52,7 @@ class Challenge:
 
     def _challenge(self, error: TokenError, members: dict[str, str]) -> str:
         parameters = {"realm": self.realm, **members}
-        if isinstance(error, InsufficientScopeError):
+        if isinstance(error, InsufficientScope):
             parameters["scope"] = error.scope
         if self.resource_metadata is not None:
             parameters["resource_metadata"] = self.resource_metadata

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .access_token import AccessToken
-from .errors import InvalidTokenError, Reason
+from .errors import InvalidToken, Reason
 from .keys import ALGORITHMS
 
 _LATEST = 253_402_300_799  # the end of the year 9999
@@ -36,31 +36,31 @@ class Rules:
 def check_issuer(claims: Mapping[str, Any], issuer: str) -> None:
     """Hold `iss` to the issuer, character by character (RFC 9068 §4)."""
     if claims.get("iss") != issuer:
-        raise InvalidTokenError(Reason.ISSUER)
+        raise InvalidToken(Reason.ISSUER)
 
 
 def check_audience(claims: Mapping[str, Any], audience: str) -> None:
     """Hold `aud`, a string or a list of strings, to name this API (RFC 9068 §4)."""
     if audience not in _audiences(claims):
-        raise InvalidTokenError(Reason.AUDIENCE)
+        raise InvalidToken(Reason.AUDIENCE)
 
 
 def check_times(claims: Mapping[str, Any], rules: Rules, *, required: tuple[str, ...]) -> None:
     """Hold `exp`, `iat` and `nbf` to be whole seconds, the `required` ones present, and now between them."""
     times = {name: _seconds(claims[name]) for name in ("exp", "iat", "nbf") if name in claims}
     if any(name not in times for name in required):
-        raise InvalidTokenError(Reason.TIME)
+        raise InvalidToken(Reason.TIME)
     now = rules.clock()
     if "exp" in times and now >= times["exp"] + rules.leeway:
-        raise InvalidTokenError(Reason.EXPIRED)
+        raise InvalidToken(Reason.EXPIRED)
     if "nbf" in times and now + rules.leeway < times["nbf"]:
-        raise InvalidTokenError(Reason.NOT_YET)
+        raise InvalidToken(Reason.NOT_YET)
     if "iat" in times and now + rules.iat_ahead < times["iat"]:
-        raise InvalidTokenError(Reason.NOT_YET)
+        raise InvalidToken(Reason.NOT_YET)
 
 
 def read_access_token(claims: Mapping[str, Any]) -> AccessToken:
-    """Return the typed token; InvalidTokenError if a claim has another shape or the token is bound to a key.
+    """Return the typed token; InvalidToken if a claim has another shape or the token is bound to a key.
 
     Issuer, audience and times have been judged before.
     """
@@ -79,14 +79,14 @@ def read_access_token(claims: Mapping[str, Any]) -> AccessToken:
     )
     # Accepting a bound token as a bearer token would undo the binding (RFC 9449 §7.1, RFC 8705 §3).
     if "cnf" in claims:
-        raise InvalidTokenError(Reason.SENDER_CONSTRAINED)
+        raise InvalidToken(Reason.SENDER_CONSTRAINED)
     return token
 
 
 def _seconds(value: object) -> int:
     # bool is an int in Python; a float would let NaN and 1e308 in.
     if type(value) is not int or not 0 < value <= _LATEST:
-        raise InvalidTokenError(Reason.TIME)
+        raise InvalidToken(Reason.TIME)
     return value
 
 
@@ -94,14 +94,14 @@ def _audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
     aud = claims.get("aud")
     listed = aud if isinstance(aud, list) else [aud]
     if not listed or not all(isinstance(item, str) and item for item in listed):
-        raise InvalidTokenError(Reason.AUDIENCE)
+        raise InvalidToken(Reason.AUDIENCE)
     return tuple(listed)
 
 
 def _name(claims: Mapping[str, Any], member: str) -> str:
     value = claims.get(member)
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME or not value.isprintable():
-        raise InvalidTokenError(Reason.IDENTITY)
+        raise InvalidToken(Reason.IDENTITY)
     return value
 
 
@@ -110,21 +110,21 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
         return frozenset()
     scope = claims["scope"]
     if not isinstance(scope, str) or _SCOPE.fullmatch(scope) is None:
-        raise InvalidTokenError(Reason.SCOPE)
+        raise InvalidToken(Reason.SCOPE)
     return frozenset(scope.split(" "))
 
 
 def _optional_text(claims: Mapping[str, Any], member: str) -> str | None:
     value = claims.get(member)
     if value is not None and not isinstance(value, str):
-        raise InvalidTokenError(Reason.CLAIMS)
+        raise InvalidToken(Reason.CLAIMS)
     return value
 
 
 def _details(claims: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     details = claims.get("authorization_details", [])
     if not isinstance(details, list):
-        raise InvalidTokenError(Reason.CLAIMS)
+        raise InvalidToken(Reason.CLAIMS)
     if not all(isinstance(item, dict) and isinstance(item.get("type"), str) for item in details):
-        raise InvalidTokenError(Reason.CLAIMS)
+        raise InvalidToken(Reason.CLAIMS)
     return tuple(MappingProxyType(item) for item in details)

@@ -44,11 +44,11 @@ class TokenError(Exception):
         super().__init__(self.description)
 
 
-class MissingTokenError(TokenError):
+class MissingToken(TokenError):
     """The request carries no bearer token: 401 whose challenge has no error code (RFC 6750 §3.1)."""
 
 
-class InvalidRequestError(TokenError):
+class InvalidRequest(TokenError):
     """The token was sent twice, in the wrong place or in the wrong form: 400 `invalid_request`."""
 
     status = 400
@@ -56,7 +56,7 @@ class InvalidRequestError(TokenError):
     description = "Send exactly one access token, in the Authorization header alone"
 
 
-class InvalidTokenError(TokenError):
+class InvalidToken(TokenError):
     """The token is refused for one `reason`: 401 `invalid_token`."""
 
     status = 401
@@ -68,7 +68,7 @@ class InvalidTokenError(TokenError):
         super().__init__()
 
 
-class InsufficientScopeError(TokenError):
+class InsufficientScope(TokenError):
     """The token is valid and lacks `scope`: 403 `insufficient_scope`."""
 
     status = 403
@@ -80,7 +80,7 @@ class InsufficientScopeError(TokenError):
         super().__init__()
 
 
-class UnavailableError(TokenError):
+class Unavailable(TokenError):
     """Nobody can say now whether the token holds: 503, to be tried again after `retry_after` seconds."""
 
     status = 503

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .errors import UnavailableError
+from .errors import Unavailable
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Http:
         self._pid = 0
 
     def get(self, url: str, bounds: Bounds, headers: Mapping[str, str]) -> Answer:
-        """Return the answer to a GET; UnavailableError if there is none within `bounds`."""
+        """Return the answer to a GET; Unavailable if there is none within `bounds`."""
         return self._send(self._connected().build_request("GET", checked_url(url), headers=headers), bounds)
 
     def post(self, url: str, bounds: Bounds, headers: Mapping[str, str], form: Mapping[str, str]) -> Answer:
-        """Return the answer to a form sent by POST; UnavailableError if there is none within `bounds`."""
+        """Return the answer to a form sent by POST; Unavailable if there is none within `bounds`."""
         request = self._connected().build_request("POST", checked_url(url), headers=headers, data=form)
         return self._send(request, bounds)
 
@@ -64,13 +64,13 @@ class Http:
                 for chunk in response.iter_raw():
                     body += chunk
                     if len(body) > bounds.max_bytes or monotonic() > ends_at:
-                        raise UnavailableError
+                        raise Unavailable
             finally:
                 response.close()
         except httpx.HTTPError:
-            raise UnavailableError from None
+            raise Unavailable from None
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise UnavailableError
+            raise Unavailable
         return Answer(response.status_code, dict(response.headers), bytes(body))
 
     def _connected(self) -> httpx.Client:

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 
 from .access_token import AccessToken
 from .claims import Rules, check_audience, check_issuer, check_times, read_access_token
-from .errors import InvalidTokenError, Reason, UnavailableError
+from .errors import InvalidToken, Reason, Unavailable
 from .http import Bounds
 from .issuer import Issuer
 from .strict_json import read_object
@@ -44,12 +44,12 @@ class IntrospectionValidator:
     def validate(self, token: str, *, scope: str | None = None) -> AccessToken:
         """Return the active token that has every name in `scope`, parted by spaces.
 
-        InvalidTokenError, InsufficientScopeError, or UnavailableError if the issuer gives no clear answer.
+        InvalidToken, InsufficientScope, or Unavailable if the issuer gives no clear answer.
         """
         if len(token) > self._rules.max_bytes:
-            raise InvalidTokenError(Reason.SIZE)
+            raise InvalidToken(Reason.SIZE)
         if _TOKEN.fullmatch(token) is None:
-            raise InvalidTokenError(Reason.FORM)
+            raise InvalidToken(Reason.FORM)
         claims = self._ask(token)
         check_issuer(claims, self._issuer.identifier)
         check_audience(claims, self._audience)
@@ -57,7 +57,7 @@ class IntrospectionValidator:
         access_token = read_access_token(claims)
         # RFC 6749 §7.1: a token of a type one does not know must not be used.
         if str(claims.get("token_type", "")).lower() != "bearer":
-            raise InvalidTokenError(Reason.BEARER)
+            raise InvalidToken(Reason.BEARER)
         if scope is not None:
             access_token.require(scope)
         return access_token
@@ -70,14 +70,14 @@ class IntrospectionValidator:
             answer = self._issuer.http.post(url, _BOUNDS, headers, form)
             if answer.status != 200:
                 _log.warning("introspection was answered with status %d", answer.status)
-                raise UnavailableError
+                raise Unavailable
             claims = read_object(answer.body)
         except ValueError:
-            raise UnavailableError from None
+            raise Unavailable from None
         if claims.get("active") is False:
-            raise InvalidTokenError(Reason.INACTIVE)
+            raise InvalidToken(Reason.INACTIVE)
         if claims.get("active") is not True:
-            raise UnavailableError
+            raise Unavailable
         return claims
 
 

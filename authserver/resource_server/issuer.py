@@ -6,7 +6,7 @@ from threading import Lock
 from time import monotonic
 from urllib.parse import urlsplit
 
-from .errors import UnavailableError
+from .errors import Unavailable
 from .http import Bounds, Http, checked_url
 from .strict_json import read_object
 
@@ -42,7 +42,7 @@ class Issuer:
         return issuer if isinstance(issuer, Issuer) else cls(issuer)
 
     def endpoint(self, name: str) -> str:
-        """Return the URL that the metadata gives as `name`; UnavailableError if there is none now."""
+        """Return the URL that the metadata gives as `name`; Unavailable if there is none now."""
         if name in self._told:
             return self._told[name]
         with self._lock:
@@ -52,14 +52,14 @@ class Issuer:
         try:
             return checked_url(url)
         except ValueError:
-            raise UnavailableError from None
+            raise Unavailable from None
 
     def _discover(self) -> None:
         self._again_at = monotonic() + _RETRY_SECONDS
         try:
             answer = self.http.get(metadata_url(self.identifier), Bounds(), {"accept": "application/json"})
             metadata = read_object(answer.body)
-        except (UnavailableError, ValueError):
+        except (Unavailable, ValueError):
             _log.warning("the issuer's metadata cannot be fetched")
             return
         # An issuer that speaks for another name is a mix-up or an attack (RFC 8414 §3.3).

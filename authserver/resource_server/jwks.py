@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
 
-from .errors import UnavailableError
+from .errors import Unavailable
 from .http import Answer, Bounds
 from .issuer import Issuer
 from .keys import VerificationKey, parse_jwks
@@ -63,7 +63,7 @@ class JwksSource:
     def key(self, kid: str) -> VerificationKey | None:
         """Return the key named `kid`, after one more look at the issuer if it is new.
 
-        None if the issuer has no such key; UnavailableError if no set can be had, or the last look failed.
+        None if the issuer has no such key; Unavailable if no set can be had, or the last look failed.
         """
         held = self._current()
         key = held.keys.get(kid)
@@ -71,7 +71,7 @@ class JwksSource:
             held = self._look_again(held)
             key = held.keys.get(kid)
         if key is None and self._failing:
-            raise UnavailableError
+            raise Unavailable
         return key
 
     def _current(self) -> _Held:
@@ -87,7 +87,7 @@ class JwksSource:
                 self._lock.release()
         held = self._held
         if held is None or self._clock() >= held.usable_until:
-            raise UnavailableError
+            raise Unavailable
         return held
 
     def _look_again(self, seen: _Held) -> _Held:
@@ -106,7 +106,7 @@ class JwksSource:
             url = self._issuer.endpoint("jwks_uri")
             answer = self._issuer.http.get(url, self._policy.bounds, headers)
             self._held = self._keep(_keys(answer, held), answer.headers, held)
-        except (UnavailableError, ValueError):
+        except (Unavailable, ValueError):
             _log.warning("the issuer's JWK Set cannot be fetched")
             self._failing, self._retry_at = True, self._clock() + self._policy.retry
         else:
@@ -127,5 +127,5 @@ def _keys(answer: Answer, held: _Held | None) -> Mapping[str, VerificationKey]:
     if answer.status == 304 and held is not None and held.etag is not None:
         return held.keys
     if answer.status != 200:
-        raise UnavailableError
+        raise Unavailable
     return parse_jwks(answer.body)

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import InvalidTokenError, Reason
+from .errors import InvalidToken, Reason
 from .keys import KeySource, VerificationKey
 from .strict_json import read_object
 
@@ -26,40 +26,40 @@ class Expected:
 def open_signed(text: str, expected: Expected, keys: KeySource) -> dict[str, Any]:
     """Return the claims of `text` once its signature holds.
 
-    InvalidTokenError with the first reason found, in the order of RFC 9068 §4; UnavailableError if no key
+    InvalidToken with the first reason found, in the order of RFC 9068 §4; Unavailable if no key
     can be had.
     """
     if len(text) > expected.max_bytes:
-        raise InvalidTokenError(Reason.SIZE)
+        raise InvalidToken(Reason.SIZE)
     parts = _COMPACT.fullmatch(text)
     if parts is None:
-        raise InvalidTokenError(Reason.FORM)
+        raise InvalidToken(Reason.FORM)
     header = _read(parts[1], Reason.HEADER)
     key = _key(header, expected, keys)
     signature = _decode(parts[3], Reason.FORM)
     signing_input = text[: parts.end(2)].encode("ascii")
     if not key.verifies(signing_input, signature):
-        raise InvalidTokenError(Reason.SIGNATURE)
+        raise InvalidToken(Reason.SIGNATURE)
     return _read(parts[2], Reason.CLAIMS)
 
 
 def _key(header: dict[str, Any], expected: Expected, keys: KeySource) -> VerificationKey:
     typ, alg, kid = (header.get(member) for member in ("typ", "alg", "kid"))
     if not isinstance(typ, str) or typ not in expected.types:
-        raise InvalidTokenError(Reason.TYPE)
+        raise InvalidToken(Reason.TYPE)
     if not isinstance(alg, str) or alg not in expected.algorithms:
-        raise InvalidTokenError(Reason.ALGORITHM)
+        raise InvalidToken(Reason.ALGORITHM)
     if "crit" in header or "b64" in header:
-        raise InvalidTokenError(Reason.CRITICAL)
+        raise InvalidToken(Reason.CRITICAL)
     if any(member in header for member in _FOREIGN_KEY):
-        raise InvalidTokenError(Reason.FOREIGN_KEY)
+        raise InvalidToken(Reason.FOREIGN_KEY)
     if not isinstance(kid, str) or not kid:
-        raise InvalidTokenError(Reason.KEY)
+        raise InvalidToken(Reason.KEY)
     key = keys.key(kid)
     if key is None:
-        raise InvalidTokenError(Reason.KEY)
+        raise InvalidToken(Reason.KEY)
     if key.alg != alg:
-        raise InvalidTokenError(Reason.ALGORITHM)
+        raise InvalidToken(Reason.ALGORITHM)
     return key
 
 
@@ -67,15 +67,15 @@ def _read(part: str, reason: Reason) -> dict[str, Any]:
     try:
         return read_object(_decode(part, reason))
     except ValueError:
-        raise InvalidTokenError(reason) from None
+        raise InvalidToken(reason) from None
 
 
 def _decode(part: str, reason: Reason) -> bytes:
     try:
         raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
-        raise InvalidTokenError(reason) from None
+        raise InvalidToken(reason) from None
     # Stray last bits would give one token several spellings.
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode("ascii"):
-        raise InvalidTokenError(reason)
+        raise InvalidToken(reason)
     return raw

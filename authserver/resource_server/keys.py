@@ -47,7 +47,7 @@ class KeySource(Protocol):
     """Where a validator finds the issuer's keys."""
 
     def key(self, kid: str) -> VerificationKey | None:
-        """Return the key named `kid`, None if the issuer has none; UnavailableError if nobody can tell."""
+        """Return the key named `kid`, None if the issuer has none; Unavailable if nobody can tell."""
 
 
 class StaticKeys:

@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 from time import monotonic, time
 from typing import Any
 
-from .errors import InvalidTokenError, Reason, UnavailableError
+from .errors import InvalidToken, Reason, Unavailable
 from .http import Answer, Bounds
 from .issuer import Issuer
 from .jws import Expected, open_signed
@@ -26,7 +26,7 @@ class RevocationPolicy:
     """How old the list may be, in seconds.
 
     Older than `max_age` it is asked for again; unconfirmed for longer than `stale` it no longer
-    counts and tokens are refused with UnavailableError.
+    counts and tokens are refused with Unavailable.
     """
 
     max_age: float = 1.0
@@ -70,13 +70,13 @@ class RevocationList:
         self._stopped = Event()
 
     def check(self, jti: str, gid: str | None) -> None:
-        """Return if neither `jti` nor `gid` is listed; InvalidTokenError if one is.
+        """Return if neither `jti` nor `gid` is listed; InvalidToken if one is.
 
-        UnavailableError while the list cannot be confirmed.
+        Unavailable while the list cannot be confirmed.
         """
         held = self._confirmed()
         if jti in held.jtis or (gid is not None and gid in held.gids):
-            raise InvalidTokenError(Reason.REVOKED)
+            raise InvalidToken(Reason.REVOKED)
 
     def start(self) -> None:
         """Keep the list younger than `max_age` from a background thread; call it after a fork."""
@@ -101,9 +101,9 @@ class RevocationList:
                     self._poll()
         held = self._held
         if held is None or self._clock() > held.confirmed_at + self._policy.stale:
-            raise UnavailableError
+            raise Unavailable
         if self._wall() >= held.expires_at:
-            raise UnavailableError
+            raise Unavailable
         return held
 
     def _is_due(self) -> bool:
@@ -120,7 +120,7 @@ class RevocationList:
             url = self._issuer.endpoint("revocations_uri")
             answer = self._issuer.http.get(url, self._policy.bounds, headers)
             self._held = self._read(answer, asked_at, held if "if-none-match" in headers else None)
-        except (UnavailableError, InvalidTokenError, ValueError):
+        except (Unavailable, InvalidToken, ValueError):
             _log.warning("the issuer's revocation list cannot be confirmed")
             self._retry_at = self._clock() + self._policy.retry
 
@@ -129,14 +129,14 @@ class RevocationList:
             return replace(confirmable, confirmed_at=asked_at)
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if answer.status != 200 or kind != "application/jwt":
-            raise UnavailableError
+            raise Unavailable
         policy = self._policy
         expected = Expected(frozenset({_LIST_TYPE}), policy.algorithms, policy.bounds.max_bytes)
         claims = open_signed(answer.body.decode("ascii"), expected, self._keys)
         now = self._wall()
         issued_at, expires_at = _seconds(claims.get("iat")), _seconds(claims.get("exp"))
         if claims.get("iss") != self._issuer.identifier or not issued_at - _IAT_AHEAD <= now < expires_at:
-            raise UnavailableError
+            raise Unavailable
         # What was revoked stays revoked, even if an older list turns up.
         before = self._held
         return _Held(

@@ -48,7 +48,7 @@ class Validator:
     def validate(self, token: str, *, scope: str | None = None) -> AccessToken:
         """Return the valid token that has every name in `scope`, parted by spaces (RFC 9068 §4).
 
-        InvalidTokenError, InsufficientScopeError, or UnavailableError without keys or revocation list.
+        InvalidToken, InsufficientScope, or Unavailable without keys or revocation list.
         """
         claims = open_signed(token, self._expected, self._keys)
         check_issuer(claims, self._issuer)

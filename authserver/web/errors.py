@@ -76,8 +76,7 @@ def unhandled(error: Exception) -> Response:
     """500 with the request's id, under which the log tells the cause."""
     log.error("unhandled %s", type(error).__name__, exc_info=error)
     _record(Entry(Event.ERROR_UNHANDLED, "failed", "exception"))
-    response = answer(500, "server_error", "Something went wrong on our side.")
-    return response
+    return answer(500, "server_error", "Something went wrong on our side.")
 
 
 def _audit() -> Audit:

@@ -14,14 +14,14 @@ from werkzeug.wrappers import Request, Response
 from authserver.resource_server import (
     AccessToken,
     Challenge,
-    InsufficientScopeError,
-    InvalidRequestError,
-    InvalidTokenError,
-    MissingTokenError,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    MissingToken,
     Reason,
     Rules,
     StaticKeys,
-    UnavailableError,
+    Unavailable,
     Validator,
 )
 from authserver.resource_server.bearer import bearer_token
@@ -43,7 +43,7 @@ def validator() -> Validator:
 
 class Down:
     def validate(self, token: str, *, scope: str | None = None) -> AccessToken:
-        raise UnavailableError
+        raise Unavailable
 
 
 def flask_client() -> Client:
@@ -241,11 +241,11 @@ def test_a_realm_that_could_break_the_header_is_refused_at_the_start(text: str) 
 
 def test_every_refusal_has_its_status_and_code() -> None:
     table = {
-        MissingTokenError(): (401, None),
-        InvalidRequestError(): (400, "invalid_request"),
-        InvalidTokenError(Reason.EXPIRED): (401, "invalid_token"),
-        InsufficientScopeError("a"): (403, "insufficient_scope"),
-        UnavailableError(): (503, "temporarily_unavailable"),
+        MissingToken(): (401, None),
+        InvalidRequest(): (400, "invalid_request"),
+        InvalidToken(Reason.EXPIRED): (401, "invalid_token"),
+        InsufficientScope("a"): (403, "insufficient_scope"),
+        Unavailable(): (503, "temporarily_unavailable"),
     }
     for error, expected in table.items():
         assert (error.status, error.error) == expected
@@ -259,7 +259,7 @@ def test_descriptions_keep_to_the_characters_of_rfc_6750() -> None:
 
 def test_the_token_is_read_from_the_header_alone() -> None:
     assert bearer_token("Bearer abc", elsewhere=False) == "abc"
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidRequest):
         bearer_token("Bearer abc", elsewhere=True)
-    with pytest.raises(MissingTokenError):
+    with pytest.raises(MissingToken):
         bearer_token(None, elsewhere=False)

@@ -14,14 +14,14 @@ from resource_server.signing import AUDIENCE, NOW, claims
 
 from authserver.resource_server import (
     AccessToken,
-    InsufficientScopeError,
+    InsufficientScope,
     IntrospectionValidator,
-    InvalidTokenError,
+    InvalidToken,
     Issuer,
     Reason,
     Rules,
     ShortCache,
-    UnavailableError,
+    Unavailable,
 )
 
 SECRET = "s3cret:with/odd+signs% é"
@@ -47,7 +47,7 @@ def says(issuer: FakeIssuer, **changes: Any) -> None:
 
 
 def refusal(issuer: FakeIssuer, token: str = TOKEN) -> Reason:
-    with pytest.raises(InvalidTokenError) as caught:
+    with pytest.raises(InvalidToken) as caught:
         validator(issuer).validate(token)
     return caught.value.reason
 
@@ -85,7 +85,7 @@ def test_a_revocation_counts_at_the_very_next_request(issuer: FakeIssuer) -> Non
     asking = validator(issuer)
     assert asking.validate(TOKEN)
     issuer.replies["/introspect"] = Reply(body=b'{"active":false}')
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidToken):
         asking.validate(TOKEN)
 
 
@@ -118,14 +118,14 @@ def test_an_active_token_with_a_wrong_claim_is_refused(
 
 def test_a_lacking_scope_is_told_apart(issuer: FakeIssuer) -> None:
     says(issuer)
-    with pytest.raises(InsufficientScopeError):
+    with pytest.raises(InsufficientScope):
         validator(issuer).validate(TOKEN, scope="refunds:create")
 
 
 @pytest.mark.parametrize("active", [..., None, "true", 1, 0, [], "false", {}])
 def test_an_unclear_answer_is_neither_active_nor_invalid(issuer: FakeIssuer, active: Any) -> None:
     says(issuer, active=active)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         validator(issuer).validate(TOKEN)
 
 
@@ -151,14 +151,14 @@ def test_an_unclear_answer_is_neither_active_nor_invalid(issuer: FakeIssuer, act
 )
 def test_any_answer_but_a_plain_200_is_unavailable(issuer: FakeIssuer, reply: Reply) -> None:
     issuer.replies["/introspect"] = reply
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         validator(issuer).validate(TOKEN)
 
 
 def test_a_silent_issuer_is_given_up_after_two_seconds(issuer: FakeIssuer) -> None:
     issuer.replies["/introspect"] = Reply(body=b'{"active":true}', wait=20)
     started = time.perf_counter()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         validator(issuer).validate(TOKEN)
     assert 1.5 < time.perf_counter() - started < 3.5
 
@@ -167,7 +167,7 @@ def test_a_dead_issuer_is_unavailable() -> None:
     server = FakeIssuer()
     server.stop()
     told = Issuer(server.identifier, endpoints={"introspection_endpoint": f"{server.identifier}/introspect"})
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         validator(server, issuer=told).validate(TOKEN)
 
 
@@ -217,7 +217,7 @@ def test_a_short_cache_still_judges_the_scope_of_each_request(issuer: FakeIssuer
     counting(issuer)
     cached = ShortCache(validator(issuer), seconds=5, clock=clock, wall=clock)
     assert cached.validate(TOKEN, scope="payments:read")
-    with pytest.raises(InsufficientScopeError):
+    with pytest.raises(InsufficientScope):
         cached.validate(TOKEN, scope="refunds:create")
     assert issuer.hits["/introspect"] == 1
 
@@ -230,7 +230,7 @@ def test_a_short_cache_ends_with_the_token_and_keeps_no_refusal(issuer: FakeIssu
     cached.validate(TOKEN)
     assert issuer.hits["/introspect"] == 2
     for _ in range(2):
-        with pytest.raises(InvalidTokenError):
+        with pytest.raises(InvalidToken):
             cached.validate("bad")
     assert issuer.hits["/introspect"] == 4
 

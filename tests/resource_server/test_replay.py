@@ -15,7 +15,7 @@ from resource_server.conftest import Clock
 from resource_server.signing import NOW
 from services import RedisServer
 
-from authserver.resource_server import UnavailableError
+from authserver.resource_server import Unavailable
 from authserver.resource_server.replay import ReplayStore
 from authserver.resource_server.replay.memory import MemoryReplayStore
 from authserver.resource_server.replay.redis import RedisReplayStore
@@ -245,9 +245,9 @@ def test_a_sqlite_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> N
     (tmp_path / "broken.db").write_bytes(b"not a database" * 100)
     for path in (tmp_path / "missing" / "replay.db", tmp_path / "broken.db"):
         store = SqliteReplayStore(path)
-        with pytest.raises(UnavailableError):
+        with pytest.raises(Unavailable):
             store.claim("a", soon())
-        with pytest.raises(UnavailableError):
+        with pytest.raises(Unavailable):
             store.purge()
 
 
@@ -257,12 +257,12 @@ def test_a_redis_that_is_gone_or_silent_is_unavailable_and_soon(redis: RedisServ
     assert store.claim("a-before", soon())
     redis.pause()
     started = time.perf_counter()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         store.claim("a-silent", soon())
     assert time.perf_counter() - started < 2
     redis.resume()
     redis.kill()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         store.claim("a-gone", soon())
     redis.start()
     assert store.claim("a-after", soon())
@@ -276,7 +276,7 @@ def test_a_redis_that_may_evict_keys_is_refused(redis: RedisServer) -> None:
     with client_library.Redis(port=redis.port) as admin:
         admin.config_set("maxmemory-policy", "allkeys-lru")
         store = RedisReplayStore(redis.url)
-        with pytest.raises(UnavailableError):
+        with pytest.raises(Unavailable):
             store.claim("b", soon())
         admin.config_set("maxmemory-policy", "noeviction")
         assert store.claim("b", soon())
@@ -295,3 +295,12 @@ def test_redis_forgets_keys_by_itself(redis: RedisServer) -> None:
         assert 155 <= admin.ttl(name) <= 161
         assert name != b"c"
     store.close()
+
+
+def test_many_that_open_a_new_sqlite_file_at_once_all_get_in(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(30):
+            stores = [SqliteReplayStore(tmp_path / f"{number}.db") for _ in range(8)]
+            assert sum(pool.map(lambda store: store.claim("a", soon()), stores)) == 1
+            for store in stores:
+                store.close()

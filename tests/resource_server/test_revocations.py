@@ -13,14 +13,14 @@ from resource_server.fake_issuer import METADATA, FakeIssuer, Reply, Seen
 from resource_server.signing import AUDIENCE, NOW, SigningKey, claims
 
 from authserver.resource_server import (
-    InvalidTokenError,
+    InvalidToken,
     Issuer,
     JwksSource,
     Reason,
     RevocationList,
     RevocationPolicy,
     Rules,
-    UnavailableError,
+    Unavailable,
     Validator,
 )
 
@@ -81,7 +81,7 @@ def revocation_list(issuer: FakeIssuer, clock: Clock, **policy: Any) -> Revocati
 def refused(revocations: RevocationList, jti: str, gid: str | None = None) -> bool:
     try:
         revocations.check(jti, gid)
-    except InvalidTokenError as error:
+    except InvalidToken as error:
         assert error.reason is Reason.REVOKED
         return True
     return False
@@ -103,7 +103,7 @@ def test_a_revoked_token_is_refused_within_a_second(
     assert validator.validate(text)
     published.revoke(jti="token-1")
     clock.now += 1.01
-    with pytest.raises(InvalidTokenError) as caught:
+    with pytest.raises(InvalidToken) as caught:
         validator.validate(text)
     assert caught.value.reason is Reason.REVOKED
 
@@ -156,7 +156,7 @@ def test_a_304_never_confirms_a_list_that_has_expired(
     assert not refused(revocations, "token-1")
     issuer.replies["/revocations"] = Reply(304, headers={"ETag": '"v0"'})
     clock.now += 301
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         revocations.check("token-1", None)
 
 
@@ -198,7 +198,7 @@ def test_an_outage_is_bridged_for_ten_seconds_and_then_everything_is_refused(
     assert not refused(revocations, "token-1")
     assert refused(revocations, "revoked")
     clock.now += 0.2
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         revocations.check("token-1", None)
     issuer.replies["/revocations"] = published.reply
     clock.now += 1.1
@@ -211,7 +211,7 @@ def test_without_a_first_list_nothing_is_accepted_and_the_issuer_is_not_hammered
     revocations = revocation_list(issuer, clock)
     for tenth in range(30):
         clock.now = NOW + tenth / 10
-        with pytest.raises(UnavailableError):
+        with pytest.raises(Unavailable):
             revocations.check("token-1", None)
     assert issuer.hits["/revocations"] == 3
 
@@ -221,7 +221,7 @@ def test_an_issuer_that_publishes_no_list_is_told_apart_from_an_empty_list(
 ) -> None:
     document = {name: value for name, value in issuer.metadata().items() if name != "revocations_uri"}
     issuer.replies[METADATA] = Reply(body=json.dumps(document).encode())
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         revocation_list(issuer, clock).check("token-1", None)
 
 
@@ -266,7 +266,7 @@ def test_a_list_that_does_not_hold_confirms_nothing(
     issuer: FakeIssuer, clock: Clock, published: Published, name: str
 ) -> None:
     issuer.replies["/revocations"] = BAD_LISTS[name](issuer, published)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         revocation_list(issuer, clock).check("token-1", None)
 
 
@@ -285,7 +285,7 @@ def test_a_list_with_one_changed_byte_is_refused_and_the_held_one_ages(
     clock.now += 5
     assert refused(revocations, "token-1")
     clock.now += 6
-    with pytest.raises(UnavailableError):
+    with pytest.raises(Unavailable):
         revocations.check("token-2", None)
 
 

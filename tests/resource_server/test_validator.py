@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from resource_server.signing import AUDIENCE, NOW, SigningKey, b64, claims, encode, jwks
 
 from authserver.resource_server import (
-    InsufficientScopeError,
-    InvalidTokenError,
+    InsufficientScope,
+    InvalidToken,
     Reason,
     Rules,
     StaticKeys,
@@ -39,7 +39,7 @@ def token(header: object = None, **changes: object) -> str:
 
 
 def refusal(text: str, **rules: object) -> Reason:
-    with pytest.raises(InvalidTokenError) as caught:
+    with pytest.raises(InvalidToken) as caught:
         validator(**rules).validate(text)
     return caught.value.reason
 
@@ -398,7 +398,7 @@ def test_a_token_without_scope_has_none() -> None:
     "needed", ["refunds:create", "payments:read refunds:create", "payments", "PAYMENTS:READ"]
 )
 def test_a_lacking_scope_is_told_apart_from_a_bad_token(needed: str) -> None:
-    with pytest.raises(InsufficientScopeError) as caught:
+    with pytest.raises(InsufficientScope) as caught:
         validator().validate(token(), scope=needed)
     assert caught.value.scope == needed
 
@@ -422,7 +422,7 @@ def test_a_refusal_never_repeats_what_the_caller_sent() -> None:
         token(aud=marker),
         token(sub=f"{marker}\n"),
     ):
-        with pytest.raises(InvalidTokenError) as caught:
+        with pytest.raises(InvalidToken) as caught:
             validator().validate(text)
         assert marker not in str(caught.value) + caught.value.description
 

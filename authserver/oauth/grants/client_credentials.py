@@ -20,7 +20,7 @@ class ClientCredentialsGrant(Grant, AuthlibGrant):  # type: ignore[misc]
         """The client is authenticated, may use this grant, and may have what it asks for."""
         client = self.authenticate_token_endpoint_client()
         # RFC 6749 §4.4: only confidential clients
-        if not client.check_grant_type(self.GRANT_TYPE) or client.token_endpoint_auth_method == "none":
+        if not client.check_grant_type(self.GRANT_TYPE) or self.request.auth_method == "none":
             raise self.unauthorized(client)
         self.access = scopes.resolve(
             self.server.scopes, client, self.request.payload.scope, self.request.resources

@@ -15,6 +15,6 @@ class ReplayStore(Protocol):
     def claim(self, key: str, expires_at: int) -> bool:
         """Tell whether this is the first claim of `key`; True exactly once, however many race.
 
-        `expires_at` is in seconds since 1970; a key that has expired cannot be claimed. UnavailableError if
+        `expires_at` is in seconds since 1970; a key that has expired cannot be claimed. Unavailable if
         the store cannot tell: then the request is refused.
         """

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from time import time
 
-from authserver.resource_server.replay import MARGIN_SECONDS
+from . import MARGIN_SECONDS
 
 
 class MemoryReplayStore:

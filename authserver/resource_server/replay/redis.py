@@ -4,8 +4,8 @@ from hashlib import sha256
 from time import time
 from typing import TYPE_CHECKING
 
-from authserver.resource_server.errors import UnavailableError
-from authserver.resource_server.replay import MARGIN_SECONDS
+from ..errors import Unavailable
+from . import MARGIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class RedisReplayStore:
         self._may_evict = True
 
     def claim(self, key: str, expires_at: int) -> bool:
-        """Tell whether this is the first claim of `key`; UnavailableError if Redis fails or may evict."""
+        """Tell whether this is the first claim of `key`; Unavailable if Redis fails or may evict."""
         from redis.exceptions import RedisError
 
         # Relative to Redis's own clock: with a time already past there, SET would succeed every time.
@@ -46,7 +46,7 @@ class RedisReplayStore:
             name = _PREFIX + sha256(key.encode()).hexdigest()
             return bool(self._redis.set(name, b"1", nx=True, ex=seconds))
         except RedisError:
-            raise UnavailableError from None
+            raise Unavailable from None
 
     def close(self) -> None:
         """Close the connections; the next claim opens them again."""
@@ -55,5 +55,5 @@ class RedisReplayStore:
     def _refuse_eviction(self) -> None:
         memory = self._redis.info("memory")
         if not isinstance(memory, dict) or memory.get("maxmemory_policy") != "noeviction":
-            raise UnavailableError
+            raise Unavailable
         self._may_evict = False

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from time import time
+from time import monotonic, sleep, time
 
-from authserver.resource_server.errors import UnavailableError
-from authserver.resource_server.replay import MARGIN_SECONDS
+from ..errors import Unavailable
+from . import MARGIN_SECONDS
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replay (key BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -18,6 +18,7 @@ CREATE INDEX IF NOT EXISTS replay_expires_at ON replay (expires_at);
 _CLAIM = "INSERT INTO replay (key, expires_at) VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
 _PURGE = "DELETE FROM replay WHERE key IN (SELECT key FROM replay WHERE expires_at < ? LIMIT ?)"
 _BATCH = 500
+_BUSY_SECONDS = 5.0
 _CLAIMS_PER_PURGE = 200
 
 
@@ -32,7 +33,7 @@ class SqliteReplayStore:
         self._claims = 0
 
     def claim(self, key: str, expires_at: int) -> bool:
-        """Tell whether this is the first claim of `key`; UnavailableError if the file is stuck."""
+        """Tell whether this is the first claim of `key`; Unavailable if the file is stuck."""
         if expires_at <= self._clock():
             return False
         digest = sha256(key.encode()).digest()
@@ -40,17 +41,17 @@ class SqliteReplayStore:
             with self._lock:
                 first = self._execute(_CLAIM, digest, expires_at + MARGIN_SECONDS) == 1
         except sqlite3.Error:
-            raise UnavailableError from None
+            raise Unavailable from None
         self._purge_sometimes()
         return first
 
     def purge(self) -> int:
-        """Delete a batch of expired keys, return how many went; UnavailableError if the file is stuck."""
+        """Delete a batch of expired keys, return how many went; Unavailable if the file is stuck."""
         try:
             with self._lock:
                 return self._execute(_PURGE, int(self._clock()), _BATCH)
         except sqlite3.Error:
-            raise UnavailableError from None
+            raise Unavailable from None
 
     def close(self) -> None:
         """Close the file; the next claim opens it again."""
@@ -64,7 +65,7 @@ class SqliteReplayStore:
         if self._claims % _CLAIMS_PER_PURGE == 0:
             try:
                 self.purge()
-            except UnavailableError:
+            except Unavailable:
                 return  # the claim stands; the next round deletes them
 
     def _execute(self, statement: str, *values: object) -> int:
@@ -75,9 +76,26 @@ class SqliteReplayStore:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # WAL works on one machine alone; several machines need the Redis form.
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(_SCHEMA)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # WAL works on one machine alone; several machines need the Redis form. The busy timeout does not
+    # cover this one statement: processes that open a new file at once would fail.
+    ends_at = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if monotonic() > ends_at:
+                raise
+            sleep(0.01)

@@ -1,0 +1,206 @@
+"""Payments, refunds and what was answered to each Idempotency-Key, in one SQLite file.
+
+Every change is one transaction that takes the write lock first (BEGIN IMMEDIATE), so that several
+workers agree; whatever must happen once is one statement whose row count is the verdict.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep, time
+from typing import Any
+
+from .payment import Money, Payment, Refund
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS payment (
+    id TEXT PRIMARY KEY, client_id TEXT NOT NULL, creditor_name TEXT NOT NULL, iban TEXT NOT NULL,
+    minor INTEGER NOT NULL, currency TEXT NOT NULL, refunded INTEGER NOT NULL,
+    CHECK (0 <= refunded AND refunded <= minor));
+CREATE TABLE IF NOT EXISTS refund (
+    id TEXT PRIMARY KEY, payment_id TEXT NOT NULL REFERENCES payment (id), minor INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS request (
+    client_id TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, resource_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL, since REAL NOT NULL, status INTEGER, body TEXT,
+    PRIMARY KEY (client_id, key));
+CREATE INDEX IF NOT EXISTS request_since ON request (since);
+"""
+_FORGET = "DELETE FROM request WHERE rowid IN (SELECT rowid FROM request WHERE since < ? LIMIT 100)"
+_BUSY_SECONDS = 5.0
+_LEASE_SECONDS = 60
+_KEEP_SECONDS = 24 * 3600
+_REFUND_REFUSED = {
+    "error": "refund_refused",
+    "error_description": "The refund exceeds what is left of the payment, or has another currency",
+}
+
+
+class KeyReused(Exception):
+    """The key stands for another request of this client."""
+
+
+class InProgress(Exception):
+    """The same request is being worked on right now."""
+
+
+class UnknownPayment(Exception):
+    """This client has no such payment."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that must happen once: who asks, under which key, for what."""
+
+    client_id: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered: repeated word for word to the same request."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The right to work on a request, for 60 seconds; `resource_id` is the same in every attempt."""
+
+    request: Request
+    resource_id: str
+    attempt: int
+
+
+class Ledger:
+    """The tables in the file `path`, for any number of threads and workers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connection() as db:
+            _switch_to_wal(db)
+            db.executescript(_SCHEMA)
+
+    def begin(self, request: Request) -> Turn | Answer:
+        """Return the turn to work on `request`, or the answer it had before.
+
+        KeyReused if its key stands for something else, InProgress if another has the turn.
+        """
+        who, now = (request.client_id, request.key), time()
+        with self._transaction() as db:
+            db.execute(_FORGET, (now - _KEEP_SECONDS,))
+            row = db.execute("SELECT * FROM request WHERE client_id = ? AND key = ?", who).fetchone()
+            if row is None:
+                turn = Turn(request, secrets.token_urlsafe(16), 1)
+                values = (*who, request.fingerprint, turn.resource_id, 1, now)
+                db.execute("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", values)
+                return turn
+            if row["fingerprint"] != request.fingerprint:
+                raise KeyReused
+            if row["status"] is not None:
+                return Answer(row["status"], json.loads(row["body"]))
+            if row["since"] > now - _LEASE_SECONDS:
+                raise InProgress
+            # Whoever had the turn has died: the next one goes on under the same resource id.
+            turn = Turn(request, row["resource_id"], row["attempt"] + 1)
+            sql = "UPDATE request SET attempt = ?, since = ? WHERE client_id = ? AND key = ?"
+            db.execute(sql, (turn.attempt, now, *who))
+            return turn
+
+    def give_back(self, turn: Turn) -> None:
+        """Let the next attempt at the request begin at once, after this one failed."""
+        sql = (
+            "UPDATE request SET since = ? WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
+        )
+        with self._transaction() as db:
+            values = (time() - _LEASE_SECONDS, turn.request.client_id, turn.request.key, turn.attempt)
+            db.execute(sql, values)
+
+    def record_payment(self, turn: Turn, payment: Payment) -> Answer:
+        """Store the payment together with the answer to its request, and return that."""
+        body = {"id": turn.resource_id, "status": "accepted", **payment.as_json()}
+        row = (turn.resource_id, turn.request.client_id, payment.creditor_name, payment.iban)
+        with self._transaction() as db:
+            values = (*row, payment.money.minor, payment.money.currency)
+            db.execute("INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, 0)", values)
+            return _answer(db, turn, Answer(201, body))
+
+    def record_refund(self, turn: Turn, refund: Refund) -> Answer:
+        """Store the refund, if the payment has that much left, together with the answer to its request."""
+        money = refund.money
+        owner = (refund.payment_id, turn.request.client_id, money.currency)
+        with self._transaction() as db:
+            # Check and change are one statement: two refunds cannot both see the same remainder.
+            sql = (
+                "UPDATE payment SET refunded = refunded + ?"
+                " WHERE id = ? AND client_id = ? AND currency = ? AND refunded + ? <= minor"
+            )
+            if db.execute(sql, (money.minor, *owner, money.minor)).rowcount != 1:
+                return _answer(db, turn, Answer(422, _REFUND_REFUSED))
+            row = (turn.resource_id, refund.payment_id, money.minor)
+            db.execute("INSERT INTO refund VALUES (?, ?, ?)", row)
+            body = {"id": turn.resource_id, "paymentId": refund.payment_id, "status": "accepted"}
+            return _answer(db, turn, Answer(201, {**body, "instructedAmount": money.as_json()}))
+
+    def payment(self, payment_id: str, client_id: str) -> dict[str, Any]:
+        """Return a payment of this client as JSON; UnknownPayment if it has none of that id."""
+        with self._connection() as db:
+            sql = "SELECT * FROM payment WHERE id = ? AND client_id = ?"
+            row = db.execute(sql, (payment_id, client_id)).fetchone()
+        if row is None:
+            raise UnknownPayment
+        payment = Payment(row["creditor_name"], row["iban"], Money(row["minor"], row["currency"]))
+        refunded = Money(row["refunded"], row["currency"])
+        return {
+            "id": row["id"],
+            "status": "accepted",
+            **payment.as_json(),
+            "refundedAmount": refunded.as_json(),
+        }
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        try:
+            yield db
+        finally:
+            db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
+
+
+def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> Answer:
+    sql = (
+        "UPDATE request SET status = ?, body = ?"
+        " WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
+    )
+    values = (answer.status, json.dumps(answer.body), turn.request.client_id, turn.request.key, turn.attempt)
+    # Too slow, and somebody else has the turn now: nothing of this attempt may stay.
+    if db.execute(sql, values).rowcount != 1:
+        raise InProgress
+    return answer
+
+
+def _switch_to_wal(db: sqlite3.Connection) -> None:
+    # The busy timeout does not cover this statement when several workers start at once.
+    ends_at = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if monotonic() > ends_at:
+                raise
+            sleep(0.01)

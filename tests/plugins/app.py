@@ -1,0 +1,272 @@
+"""Apps for tests: real databases, real keys; the clock alone can be walked.
+
+Tests that ask for ``app`` run twice, on SQLite and on PostgreSQL. ``world`` has the clients and APIs that
+the attack cases speak of.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from services import PostgresCluster
+from sqlalchemy import select
+from werkzeug.test import Client, TestResponse
+
+from authserver import clock, crypto, migrate
+from authserver.app import create_app, services_of
+from authserver.audit.chain import rows as audit_rows
+from authserver.config import Settings
+from authserver.services import Services
+
+ISSUER = "http://localhost:8000"
+MASTER = "k1:" + crypto.b64u(bytes(range(32)))
+CHEAP_ARGON2 = {"argon2_memory_kib": 8, "argon2_time_cost": 1}
+# limits that no ordinary test reaches; tests of limits set their own
+WIDE_LIMITS = {
+    "limit_address": "1000000/60",
+    "limit_address_failures": "1000000/60",
+    "limit_client_failures": "1000000/60",
+}
+PAYMENTS = "https://api.example/payments"
+ACCOUNTS = "https://api.example/accounts"
+
+
+def make_settings(directory: Path, database_url: str, **values: Any) -> Settings:
+    defaults: dict[str, Any] = {
+        "issuer": ISSUER,
+        "instance_dir": directory,
+        "database_url": database_url,
+        "master_keys": MASTER,
+        "cache_confirm_ms": 10,
+        "log_level": "WARNING",
+        **CHEAP_ARGON2,
+        **WIDE_LIMITS,
+    }
+    return Settings.load({}, **(defaults | values))
+
+
+@dataclass
+class Moving:
+    """A clock that tests walk: it stands still at ``at`` (Unix seconds)."""
+
+    at: float
+
+    def __call__(self) -> float:
+        return self.at
+
+    def walk(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@pytest.fixture
+def moving_clock() -> Iterator[Moving]:
+    moving = Moving(1_795_000_000.0)
+    previous = clock.use(moving)
+    yield moving
+    clock.use(previous)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database with signing keys, to copy."""
+    directory = tmp_path_factory.mktemp("sqlite-template")
+    path = directory / "template.db"
+    _migrate(make_settings(directory, f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgres_cluster: PostgresCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a migrated PostgreSQL database, to create others from."""
+    url = postgres_cluster.create_database()
+    _migrate(make_settings(tmp_path_factory.mktemp("postgresql-template"), url))
+    return url
+
+
+def _migrate(settings: Settings) -> None:
+    services = services_of(create_app(settings))
+    migrate.upgrade(services.database)
+    services.rotation.ensure("ES256")
+    services.database.engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of its own for this test."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_template")
+        path = tmp_path / "authserver.db"
+        shutil.copyfile(template, path)
+        yield f"sqlite:///{path}"
+        return
+    cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
+    url = cluster.create_database(template=request.getfixturevalue("postgresql_template"))
+    yield url
+    cluster.drop_database(url)
+
+
+@pytest.fixture
+def make_app(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Makes apps on this test's database: ``make_app(limit_address="5/60")``."""
+    apps: list[Flask] = []
+
+    def make(**values: Any) -> Flask:
+        app = create_app(make_settings(tmp_path, database_url, **values))
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        services_of(app).database.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def services(app: Flask) -> Services:
+    return services_of(app)
+
+
+def basic(client_id: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
+@dataclass
+class World:
+    """Registered clients and APIs of one app, and a way to speak to it over WSGI."""
+
+    app: Flask
+    services: Services
+    secrets: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def http(self) -> Client:
+        return Client(self.app, TestResponse)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        as_: str | None = None,
+        form: dict[str, str] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        address: str = "192.0.2.10",
+        content_type: str | None = "application/x-www-form-urlencoded",
+        query: str = "",
+    ) -> TestResponse:
+        """One request; ``as_`` authenticates a client by its registered method."""
+        form = dict(form or {})
+        headers = dict(headers or {})
+        if as_ is not None:
+            self._authenticate(as_, form, headers)
+        arguments: dict[str, Any] = {"data": body if body is not None else form}
+        if content_type is not None and method != "GET":
+            arguments["content_type"] = content_type
+        return self.http.open(
+            path,
+            method=method,
+            base_url=self.services.settings.issuer,
+            headers=headers,
+            environ_overrides={"REMOTE_ADDR": address},
+            query_string=query or None,
+            **(arguments if method != "GET" else {}),
+        )
+
+    def post(self, path: str, **arguments: Any) -> TestResponse:
+        return self.send("POST", path, **arguments)
+
+    def token(self, as_: str = "svc1", scope: str = "payments:initiate", **form: str) -> TestResponse:
+        return self.post("/token", as_=as_, form={"grant_type": "client_credentials", "scope": scope, **form})
+
+    def access_token(self, as_: str = "svc1", scope: str = "payments:initiate") -> str:
+        response = self.token(as_, scope)
+        assert response.status_code == 200, response.data
+        return str(response.json["access_token"])
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Audit rows, oldest first."""
+        with self.services.database.reading() as connection:
+            found = [
+                dict(r) for r in connection.execute(select(audit_rows).order_by(audit_rows.c.id)).mappings()
+            ]
+        return [row for row in found if name is None or row["event"] == name]
+
+    def _authenticate(self, client_id: str, form: dict[str, str], headers: dict[str, str]) -> None:
+        method = self.methods[client_id]
+        if method == "client_secret_basic":
+            headers.setdefault("Authorization", basic(client_id, self.secrets[client_id]))
+        else:
+            form.setdefault("client_id", client_id)
+            if method == "client_secret_post":
+                form.setdefault("client_secret", self.secrets[client_id])
+
+
+def populate(app: Flask) -> World:
+    """``app`` has the clients of the attack cases; scopes have their APIs."""
+    services = services_of(app)
+    world = World(app, services)
+    payment_scopes = ["payments:initiate", "payments:read", "refunds:create", "reports"]
+    plans: list[tuple[str, str, list[str], list[str]]] = [
+        ("rs_payments", "client_secret_basic", [], []),
+        ("rs_accounts", "client_secret_basic", [], []),
+        ("web1", "client_secret_basic", ["client_credentials"], ["reports", "accounts:read"]),
+        ("web2", "client_secret_basic", ["client_credentials"], ["reports"]),
+        ("web_post", "client_secret_post", ["client_credentials"], ["reports"]),
+        ("svc1", "client_secret_basic", ["client_credentials"], [*payment_scopes, "accounts:read"]),
+        ("spa1", "none", [], ["reports"]),
+    ]
+    for client_id, method, grants, scopes in plans:
+        values = {
+            "client_id": client_id,
+            "client_name": client_id,
+            "state": "active",
+            "token_endpoint_auth_method": method,
+            "grant_types": grants,
+            "redirect_uris": [],
+            "scopes": scopes,
+            "profile": "oauth21",
+            "tier": "gold",
+        }
+        _, secret = services.clients.create(values)
+        world.methods[client_id] = method
+        if secret:
+            world.secrets[client_id] = secret
+    for client_id, audience in (("rs_payments", PAYMENTS), ("rs_accounts", ACCOUNTS)):
+        services.clients.register_resource_server(client_id, audience, client_id)
+    for scope in payment_scopes:
+        services.scopes.describe(scope, f"The scope {scope}", PAYMENTS)
+    services.scopes.describe("accounts:read", "The scope accounts:read", ACCOUNTS)
+    services.versions.forget()
+    return world
+
+
+@pytest.fixture
+def world(app: Flask) -> World:
+    return populate(app)
+
+
+@pytest.fixture
+def make_world(make_app: Callable[..., Flask]) -> Callable[..., World]:
+    """A populated app with settings of its own: ``make_world(limit_address="5/60")``."""
+    return lambda **values: populate(make_app(**values))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AUTHSERVER_"):
+            monkeypatch.delenv(name)
