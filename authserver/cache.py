@@ -54,7 +54,7 @@ class Versions:
             began = clock.monotonic()
             if began - self._confirmed_at >= self._lifetime:
                 with self._database.reading() as connection:
-                    self._numbers = dict(connection.execute(self._query).tuples().all())
+                    self._numbers = {row.name: row.version for row in connection.execute(self._query)}
                 self._confirmed_at = began
         return self._numbers
 

@@ -13,6 +13,8 @@ from typing import Any, cast
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, Table, event, exc
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from .errors import Unavailable
@@ -35,6 +37,17 @@ class Base(DeclarativeBase):
 def table_of(model: type[Base]) -> Table:
     """The table of a model, for Core statements."""
     return cast(Table, model.__table__)
+
+
+def insert_once(connection: Connection, model: type[Base], values: dict[str, Any]) -> bool:
+    """Whether the row is new: of all who insert the same primary key, on any worker, one is told so.
+
+    The row that RETURNING gives is the verdict; the driver's row count of an INSERT is not reliable.
+    """
+    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    table = table_of(model)
+    statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    return connection.execute(statement, values).first() is not None
 
 
 # An OperationalError is the server gone, locked, full or read-only; the others are a broken connection.

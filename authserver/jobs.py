@@ -6,28 +6,18 @@ A job runs under a lease row: whoever holds it runs, whoever finds it expired ta
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-from . import clock, metrics
-from .db import Database, table_of
+from . import clock, leases, metrics
 from .errors import Unavailable
-from .models.lease import Lease
 from .purge import purge
 from .services import Services
 
 log = logging.getLogger(__name__)
 
 TICK = 0.5
-LEASE_MS = 10_000
-table = table_of(Lease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +28,6 @@ class Job:
     every: float
     work: Callable[[], object]
     needed: Callable[[], bool] = lambda: True
-
-
-@dataclass(frozen=True, slots=True)
-class JobState:
-    """How a job fares: who holds it, when it last ran (Unix seconds), and its last error's type."""
-
-    job: str
-    holder: str
-    last_run: int | None
-    last_error: str | None
 
 
 class Jobs:
@@ -84,7 +64,7 @@ class Jobs:
             if clock.monotonic() < self._due.get(job.name, float("-inf")):
                 continue
             self._due[job.name] = clock.monotonic() + job.every
-            if job.needed() and take(self._database, job.name, holder()):
+            if job.needed() and leases.take(self._database, job.name, leases.holder()):
                 self._run(job)
 
     def _run(self, job: Job) -> None:
@@ -96,12 +76,8 @@ class Jobs:
         except Exception as problem:
             error = type(problem).__name__
             log.exception("job %s failed", job.name)
-        now = clock.now()
-        metrics.job_last_run.labels(job.name).set(now)
-        with self._database.writing() as connection:
-            connection.execute(
-                update(table).where(table.c.job == job.name).values(last_run=now, last_error=error)
-            )
+        metrics.job_last_run.labels(job.name).set(clock.now())
+        leases.finished(self._database, job.name, error)
 
     def _loop(self, stop: threading.Event) -> None:
         while not stop.wait(TICK):
@@ -111,34 +87,3 @@ class Jobs:
                 log.warning("jobs wait: %s", error)
             except Exception:
                 log.exception("jobs failed")
-
-
-def holder() -> str:
-    """This process, as lease rows name it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def take(database: Database, job: str, who: str, lease_ms: int = LEASE_MS) -> bool:
-    """Whether ``who`` holds the lease on ``job`` from now for ``lease_ms``, anew or still."""
-    now = clock.now_ms()
-    with database.writing() as connection:
-        insert = sqlite_insert if database.sqlite else postgresql_insert
-        free = insert(Lease).values(job=job, holder="", until_ms=0).on_conflict_do_nothing()
-        taken = (
-            update(table)
-            .where(table.c.job == job, (table.c.until_ms < now) | (table.c.holder == who))
-            .values(holder=who, until_ms=now + lease_ms)
-        )
-        if connection.execute(taken).rowcount == 1:
-            return True
-        if connection.execute(select(table.c.job).where(table.c.job == job)).first():
-            return False
-        connection.execute(free)
-        return connection.execute(taken).rowcount == 1
-
-
-def states(database: Database) -> list[JobState]:
-    """How every job fares."""
-    with database.reading() as connection:
-        rows = connection.execute(select(table).order_by(table.c.job)).mappings().all()
-    return [JobState(row["job"], row["holder"], row["last_run"], row["last_error"]) for row in rows]

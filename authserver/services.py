@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from flask import Flask
+from typing import TYPE_CHECKING
 
 from . import crypto
 from .audit import Audit
@@ -21,6 +20,9 @@ from .oauth.server import AuthorizationServer
 from .oauth.tokens import Tokens
 from .replay import ReplayGuard
 from .throttle import Throttle
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=Rotation(database, master, audit, settings),
-        replay=ReplayGuard(database, commits),
+        replay=ReplayGuard(commits),
         throttle=throttle,
         scopes=scopes,
         clients=clients,

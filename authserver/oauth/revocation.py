@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from .. import clock, crypto, jws
 from ..audit import Audit, Entry, Event
 from ..cache import Versions, raise_version
 from ..clients import ClientRecord
 from ..config import Settings
-from ..db import Database, table_of
+from ..db import Database, insert_once, table_of
 from ..errors import ProtocolError
 from ..keys import KeyStore
 from ..models.token import Revocation
@@ -53,7 +51,6 @@ class Revocations:
         self._versions = versions
         self._keys = keys
         self._audit = audit
-        self._insert = sqlite_insert if database.sqlite else postgresql_insert
         self._lock = threading.Lock()
         self._list: SignedList | None = None
 
@@ -68,8 +65,7 @@ class Revocations:
     def end_in(self, connection: Connection, kind: str, value: str, expires_at: int) -> bool:
         """``end`` within the transaction of ``connection``, without its audit row."""
         row = {"kind": kind, "value": value, "expires_at": expires_at, "revoked_at": clock.now()}
-        statement = self._insert(Revocation).values(row).on_conflict_do_nothing()
-        first = connection.execute(statement).rowcount == 1
+        first = insert_once(connection, Revocation, row)
         if first:
             raise_version(connection, "revocations")
         return first

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from .. import jobs, metrics
+from .. import leases, metrics
 from ..errors import RequestRejected, Unavailable
 from ..ip_allowlist import parse_address
 
@@ -30,7 +30,7 @@ def readyz() -> tuple[Response, int]:
     try:
         rooms.versions.forget()
         keys = rooms.keys.published()
-        held = jobs.states(rooms.database)
+        held = leases.states(rooms.database)
     except Unavailable as error:
         return jsonify(status="unavailable", dependency=error.dependency), 503
     if not any(key.state == "active" for key in keys):

@@ -12,10 +12,11 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, jsonify, request, url_for
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from authserver.resource_server import (
     Challenge,
@@ -23,11 +24,12 @@ from authserver.resource_server import (
     Issuer,
     JwksSource,
     RevocationList,
+    TokenValidator,
     Validator,
 )
 from authserver.resource_server.flask import current_token, install_error_handler, require_token
 
-from .ledger import Answer, InProgress, KeyReused, Ledger, Request, Turn, UnknownPayment
+from .ledger import Answer, InProgress, KeyReused, Ledger, Request, UnknownPayment
 from .payment import InvalidBody, Payment, Refund, fingerprint, is_open_to, read_payment, read_refund
 from .settings import Settings
 
@@ -49,32 +51,41 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 16_384
     ledger = Ledger(settings.database)
+    online, offline = validators(settings)
+    serve_orders(app, ledger, online, bank)
+    serve_reads(app, ledger, offline)
+    serve_public(app, settings)
+    install_refusals(app, settings)
+    return app
 
-    # 1. Whom to trust. One Issuer finds all endpoints; one key source serves tokens and revocation list.
+
+# 1. Whom to trust: one Issuer finds all endpoints, one key source serves tokens and revocation list.
+
+
+def validators(settings: Settings) -> tuple[TokenValidator, TokenValidator]:
+    """Return the validator that asks the issuer each time, and the one that knows its keys."""
     issuer = Issuer(settings.issuer)
-    keys = JwksSource(issuer)
-    offline = Validator(
-        issuer=issuer,
-        audience=settings.audience,
-        keys=keys,
-        revocations=RevocationList(issuer, keys),
-    )
     online = IntrospectionValidator(
         issuer=issuer,
         audience=settings.audience,
         client_id=settings.client_id,
         client_secret=settings.client_secret,
     )
+    keys = JwksSource(issuer)
+    offline = Validator(
+        issuer=issuer, audience=settings.audience, keys=keys, revocations=RevocationList(issuer, keys)
+    )
+    return online, offline
 
-    # 2. How refusals look: RFC 6750 challenges that point to this API's metadata (RFC 9728).
-    metadata_path = METADATA + urlsplit(settings.audience).path.rstrip("/")
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.audience))
-    install_error_handler(app, Challenge("payments", origin + metadata_path))
-    _install_answers(app)
 
-    # 3. What the API does. A view runs only with a valid token that has the scope.
+# 2. What the API does: a view runs only with a valid token that has the scope.
+
+
+def serve_orders(app: Flask, ledger: Ledger, validator: TokenValidator, bank: Bank) -> None:
+    """Add what moves money; each order happens once for its Idempotency-Key."""
+
     @app.post("/payments")
-    @require_token(online, scope="payments:initiate")
+    @require_token(validator, scope="payments:initiate")
     def create_payment() -> Response:
         payment = read_payment(_json_body())
         if not is_open_to(payment, current_token().authorization_details):
@@ -82,16 +93,16 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
         turn = ledger.begin(_once(payment))
         if isinstance(turn, Answer):
             return _repeated(_created(turn))
-        _move_money(turn, payment)
+        try:
+            bank(turn.resource_id, payment)
+        except Exception:
+            # Nobody knows whether the bank acted: the next attempt asks it again under the same id.
+            ledger.give_back(turn)
+            raise
         return _created(ledger.record_payment(turn, payment))
 
-    @app.get("/payments/<payment_id>")
-    @require_token(offline, scope="payments:read")
-    def read_one(payment_id: str) -> Response:
-        return jsonify(ledger.payment(payment_id, current_token().client_id))
-
     @app.post("/payments/<payment_id>/refunds")
-    @require_token(online, scope="refunds:create")
+    @require_token(validator, scope="refunds:create")
     def create_refund(payment_id: str) -> Response:
         refund = read_refund(_json_body(), payment_id)
         ledger.payment(payment_id, current_token().client_id)
@@ -100,18 +111,21 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
             return _repeated(_answered(turn))
         return _answered(ledger.record_refund(turn, refund))
 
-    # 4. What happens once. The key is the client's; the turn lets exactly one request work on it.
-    def _move_money(turn: Turn, payment: Payment) -> None:
-        try:
-            bank(turn.resource_id, payment)
-        except Exception:
-            # Nobody knows whether the bank acted: the next attempt asks it again under the same id.
-            ledger.give_back(turn)
-            raise
 
-    # 5. What anyone may see.
+def serve_reads(app: Flask, ledger: Ledger, validator: TokenValidator) -> None:
+    """Add what only looks: a client sees its own payments, all others do not exist for it."""
+
+    @app.get("/payments/<payment_id>")
+    @require_token(validator, scope="payments:read")
+    def read_one(payment_id: str) -> Response:
+        return jsonify(ledger.payment(payment_id, current_token().client_id))
+
+
+def serve_public(app: Flask, settings: Settings) -> None:
+    """Add what needs no token: a home page and the metadata by which clients find the issuer."""
+
     @app.get(METADATA)
-    @app.get(metadata_path)
+    @app.get(_metadata_path(settings))
     def metadata() -> Response:
         return jsonify(
             resource=settings.audience,
@@ -126,7 +140,13 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
         text = f"Payments API, an example. Get a token from {settings.issuer}, then POST /payments.\n"
         return Response(text, mimetype="text/plain")
 
-    return app
+
+def _metadata_path(settings: Settings) -> str:
+    # RFC 9728 §3.1: the well-known part stands before the resource's own path.
+    return METADATA + urlsplit(settings.audience).path.rstrip("/")
+
+
+# 3. What an order is made of, and how it is answered.
 
 
 def _json_body() -> bytes:
@@ -159,40 +179,48 @@ def _answered(answer: Answer) -> Response:
     return response
 
 
-def _install_answers(app: Flask) -> None:
-    """Make every other error a JSON object with a fixed text, and every answer uncacheable."""
+# 4. How refusals look: RFC 6750 challenges for tokens, fixed JSON for everything else.
 
-    def refuse(status: int, error: str, description: str) -> Response:
-        return _answered(Answer(status, {"error": error, "error_description": description}))
 
-    def refuse_http(error: HTTPException) -> Response:
-        response = refuse(error.code or 500, error.name.lower().replace(" ", "_"), error.name)
-        response.headers.extend(
-            (name, value) for name, value in error.get_headers() if name not in ("Content-Type",)
-        )
-        return response
-
-    def refuse_busy(_error: sqlite3.OperationalError) -> Response:
-        response = refuse(503, "temporarily_unavailable", "The ledger is busy")
-        response.headers["Retry-After"] = "1"
-        return response
+def install_refusals(app: Flask, settings: Settings) -> None:
+    """Make every error a JSON object with a fixed text, and every answer uncacheable."""
+    api = urlsplit(settings.audience)
+    metadata_url = f"{api.scheme}://{api.netloc}{_metadata_path(settings)}"
+    install_error_handler(app, Challenge("payments", metadata_url))
 
     def finish(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
-    app.register_error_handler(InvalidBody, lambda error: refuse(400, "invalid_request", str(error)))
-    app.register_error_handler(
-        KeyReused,
-        lambda _e: refuse(422, "idempotency_key_reused", "This Idempotency-Key stands for another request"),
-    )
-    app.register_error_handler(
-        InProgress, lambda _e: refuse(409, "request_in_progress", "The same request is being worked on")
-    )
-    app.register_error_handler(
-        UnknownPayment, lambda _e: refuse(404, "not_found", "There is no such payment")
-    )
-    app.register_error_handler(sqlite3.OperationalError, refuse_busy)
-    app.register_error_handler(HTTPException, refuse_http)
     app.after_request(finish)
+    app.register_error_handler(InvalidBody, lambda error: _refused(400, "invalid_request", str(error)))
+    app.register_error_handler(HTTPException, _refused_http)
+    app.register_error_handler(
+        sqlite3.OperationalError, lambda _error: _refused_http(ServiceUnavailable(retry_after=1))
+    )
+    for error, (status, code, text) in REFUSALS.items():
+        app.register_error_handler(error, partial(_refused_as, status, code, text))
+
+
+REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
+    KeyReused: (422, "idempotency_key_reused", "This Idempotency-Key stands for another request"),
+    InProgress: (409, "request_in_progress", "The same request is being worked on"),
+    UnknownPayment: (404, "not_found", "There is no such payment"),
+}
+
+
+def _refused(status: int, error: str, description: str) -> Response:
+    return _answered(Answer(status, {"error": error, "error_description": description}))
+
+
+def _refused_as(status: int, error: str, description: str, _cause: Exception) -> Response:
+    return _refused(status, error, description)
+
+
+def _refused_http(error: HTTPException) -> Response:
+    response = _refused(error.code or 500, error.name.lower().replace(" ", "_"), error.name)
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            response.headers[name] = value
+    return response

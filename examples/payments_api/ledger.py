@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS request (
 CREATE INDEX IF NOT EXISTS request_since ON request (since);
 """
 _FORGET = "DELETE FROM request WHERE rowid IN (SELECT rowid FROM request WHERE since < ? LIMIT 100)"
-_BUSY_SECONDS = 5.0
+_TURN = " WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
+_BUSY_SECONDS = 2.0
 _LEASE_SECONDS = 60
 _KEEP_SECONDS = 24 * 3600
 _REFUND_REFUSED = {
@@ -115,18 +116,16 @@ class Ledger:
 
     def give_back(self, turn: Turn) -> None:
         """Let the next attempt at the request begin at once, after this one failed."""
-        sql = (
-            "UPDATE request SET since = ? WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
-        )
         with self._transaction() as db:
-            values = (time() - _LEASE_SECONDS, turn.request.client_id, turn.request.key, turn.attempt)
-            db.execute(sql, values)
+            values = (time() - _LEASE_SECONDS, *_whose(turn))
+            db.execute("UPDATE request SET since = ?" + _TURN, values)
 
     def record_payment(self, turn: Turn, payment: Payment) -> Answer:
         """Store the payment together with the answer to its request, and return that."""
         body = {"id": turn.resource_id, "status": "accepted", **payment.as_json()}
         row = (turn.resource_id, turn.request.client_id, payment.creditor_name, payment.iban)
         with self._transaction() as db:
+            _hold(db, turn)
             values = (*row, payment.money.minor, payment.money.currency)
             db.execute("INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, 0)", values)
             return _answer(db, turn, Answer(201, body))
@@ -136,6 +135,7 @@ class Ledger:
         money = refund.money
         owner = (refund.payment_id, turn.request.client_id, money.currency)
         with self._transaction() as db:
+            _hold(db, turn)
             # Check and change are one statement: two refunds cannot both see the same remainder.
             sql = (
                 "UPDATE payment SET refunded = refunded + ?"
@@ -181,15 +181,19 @@ class Ledger:
             db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
 
 
-def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> Answer:
-    sql = (
-        "UPDATE request SET status = ?, body = ?"
-        " WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
-    )
-    values = (answer.status, json.dumps(answer.body), turn.request.client_id, turn.request.key, turn.attempt)
-    # Too slow, and somebody else has the turn now: nothing of this attempt may stay.
-    if db.execute(sql, values).rowcount != 1:
+def _whose(turn: Turn) -> tuple[str, str, int]:
+    return turn.request.client_id, turn.request.key, turn.attempt
+
+
+def _hold(db: sqlite3.Connection, turn: Turn) -> None:
+    # Whoever was too slow has lost the turn to somebody else, and must not leave anything behind.
+    if db.execute("SELECT 1 FROM request" + _TURN, _whose(turn)).fetchone() is None:
         raise InProgress
+
+
+def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> Answer:
+    values = (answer.status, json.dumps(answer.body), *_whose(turn))
+    db.execute("UPDATE request SET status = ?, body = ?" + _TURN, values)
     return answer
 
 

@@ -1,0 +1,532 @@
+"""The example API: from a token to a payment that is made once."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from resource_server.fake_issuer import FakeIssuer, Reply, Seen
+from resource_server.signing import claims
+from werkzeug.test import Client, TestResponse
+
+from examples.payments_api.app import create_app
+from examples.payments_api.settings import DEFAULT_AUDIENCE, Settings, SettingsError
+
+ROOT = Path(__file__).parents[2]
+SCOPES = "payments:initiate payments:read refunds:create"
+ORDER = {
+    "creditorName": "Muster GmbH",
+    "creditorAccount": {"iban": "DE89370400440532013000"},
+    "instructedAmount": {"amount": "12.30", "currency": "EUR"},
+}
+
+
+class Issuer(FakeIssuer):
+    """Signs tokens, introspects them by the claims it knows, and publishes what was revoked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.revoked: dict[str, int] = {}
+        self.replies["/introspect"] = self.introspect
+        self.replies["/revocations"] = self.revocations
+        self.known: dict[str, dict[str, Any]] = {}
+
+    def token(self, **changes: Any) -> str:
+        now = int(time.time())
+        members = {"aud": DEFAULT_AUDIENCE, "scope": SCOPES, "jti": f"jti-{len(self.known)}", **changes}
+        granted = claims(self.identifier, now, **members)
+        text = self.key.jwt(granted)
+        self.known[text] = granted
+        return text
+
+    def introspect(self, seen: Seen) -> Reply:
+        text = parse_qs(seen.body.decode())["token"][0]
+        granted = self.known.get(text)
+        if granted is None or granted["jti"] in self.revoked:
+            return Reply(body=b'{"active":false}')
+        return Reply(body=json.dumps({"active": True, "token_type": "Bearer", **granted}).encode())
+
+    def revocations(self, _seen: Seen) -> Reply:
+        now = int(time.time())
+        members = {"iss": self.identifier, "iat": now, "exp": now + 300, "jtis": self.revoked, "gids": {}}
+        text = self.key.jwt(members, {"typ": "revocations+jwt"})
+        return Reply(body=text.encode(), headers={"Content-Type": "application/jwt"})
+
+    def revoke(self, text: str) -> None:
+        self.revoked[self.known[text]["jti"]] = self.known[text]["exp"]
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    server = Issuer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(issuer: Issuer, tmp_path: Path) -> Settings:
+    return Settings(issuer.identifier, "payments-api", "s3cret", database=tmp_path / "payments.db")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Client:
+    return Client(create_app(settings))
+
+
+def post(
+    client: Client,
+    token: str,
+    body: Any = ORDER,
+    *,
+    key: str | None = "key-00000001",
+    path: str = "/payments",
+) -> TestResponse:
+    headers = {"Authorization": f"Bearer {token}"}
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return client.post(path, headers=headers, data=raw, content_type="application/json")
+
+
+def get(client: Client, token: str, path: str) -> TestResponse:
+    return client.get(path, headers={"Authorization": f"Bearer {token}"})
+
+
+def count(settings: Settings, table: str) -> int:
+    connection = sqlite3.connect(settings.database)
+    try:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def order(amount: Any = "12.30", currency: Any = "EUR", **changes: Any) -> dict[str, Any]:
+    return {**ORDER, "instructedAmount": {"amount": amount, "currency": currency}, **changes}
+
+
+def test_a_token_makes_a_payment_that_can_be_read(client: Client, issuer: Issuer) -> None:
+    token = issuer.token()
+    made = post(client, token)
+    assert (made.status_code, made.json["status"]) == (201, "accepted")
+    assert made.json["instructedAmount"] == {"amount": "12.30", "currency": "EUR"}
+    found = get(client, token, made.headers["Location"])
+    assert found.status_code == 200
+    assert found.json == {**made.json, "refundedAmount": {"amount": "0.00", "currency": "EUR"}}
+    assert found.headers["Cache-Control"] == "no-store"
+
+
+def test_the_same_request_again_gets_the_first_answer(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    first = post(client, issuer.token())
+    spaced = json.dumps(ORDER, indent=3).encode()
+    for again in (post(client, issuer.token()), post(client, issuer.token(), spaced)):
+        assert (again.status_code, again.json) == (201, first.json)
+        assert again.headers["Location"] == first.headers["Location"]
+        assert again.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    assert count(settings, "payment") == 1
+
+
+def test_a_key_cannot_stand_for_another_request(client: Client, issuer: Issuer, settings: Settings) -> None:
+    assert post(client, issuer.token()).status_code == 201
+    for other in (order("12.31"), order(currency="GBP"), order(creditorName="Other")):
+        refused = post(client, issuer.token(), other)
+        assert (refused.status_code, refused.json["error"]) == (422, "idempotency_key_reused")
+    assert count(settings, "payment") == 1
+
+
+def test_keys_of_two_clients_do_not_meet(client: Client, issuer: Issuer, settings: Settings) -> None:
+    first = post(client, issuer.token())
+    second = post(client, issuer.token(client_id="client-2"), order("99.00"))
+    assert first.status_code == second.status_code == 201
+    assert first.json["id"] != second.json["id"]
+    assert count(settings, "payment") == 2
+
+
+@pytest.mark.parametrize(
+    "key", [None, "", "short", "x" * 129, "a b c d e f", "key-0000000\u00e9", '"key-00000001"']
+)
+def test_a_payment_without_a_proper_key_is_refused(
+    client: Client, issuer: Issuer, settings: Settings, key: str | None
+) -> None:
+    refused = post(client, issuer.token(), key=key)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_request")
+    assert count(settings, "request") == 0
+
+
+def test_while_a_payment_is_being_made_the_same_request_is_409(settings: Settings, issuer: Issuer) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow_bank(_payment_id: str, _payment: Any) -> None:
+        entered.set()
+        assert leave.wait(10)
+
+    client = Client(create_app(settings, bank=slow_bank))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client, issuer.token())
+        assert entered.wait(10)
+        second = post(client, issuer.token())
+        assert (second.status_code, second.json["error"]) == (409, "request_in_progress")
+        assert post(client, issuer.token(), order("1.00")).status_code == 422
+        leave.set()
+        assert first.result().status_code == 201
+    assert post(client, issuer.token()).headers["Idempotent-Replayed"] == "true"
+    assert count(settings, "payment") == 1
+
+
+def test_a_bank_that_fails_is_asked_again_under_the_same_id(settings: Settings, issuer: Issuer) -> None:
+    asked: list[str] = []
+
+    def shaky_bank(payment_id: str, _payment: Any) -> None:
+        asked.append(payment_id)
+        if len(asked) == 1:
+            raise OSError("the line is cut")
+
+    client = Client(create_app(settings, bank=shaky_bank))
+    assert post(client, issuer.token()).status_code == 500
+    assert count(settings, "payment") == 0
+    made = post(client, issuer.token())
+    assert made.status_code == 201
+    assert asked == [made.json["id"]] * 2
+
+
+def test_a_worker_that_died_gives_way_after_a_minute_and_cannot_come_back(
+    settings: Settings, issuer: Issuer
+) -> None:
+    def age(seconds: int) -> None:
+        connection = sqlite3.connect(settings.database)
+        connection.execute("UPDATE request SET since = since - ?", (seconds,))
+        connection.commit()
+        connection.close()
+
+    overtaken: list[TestResponse] = []
+
+    def stuck_bank(_payment_id: str, _payment: Any) -> None:
+        if not overtaken:
+            overtaken.append(post(client, issuer.token()))
+            age(61)
+            overtaken.append(post(client, issuer.token()))
+
+    client = Client(create_app(settings, bank=stuck_bank))
+    late = post(client, issuer.token())
+    assert [answer.status_code for answer in overtaken] == [409, 201]
+    assert late.status_code == 409
+    assert count(settings, "payment") == 1
+
+
+BAD_BODIES: dict[str, Any] = {
+    "not json": b"x",
+    "a list": [ORDER],
+    "empty": b"",
+    "repeated member": b'{"creditorName":"a",' + json.dumps(ORDER).encode()[1:],
+    "NaN": json.dumps(ORDER).encode().replace(b'"12.30"', b"NaN"),
+    "deep": b"[" * 16_000,
+    "utf-16": json.dumps(ORDER).encode("utf-16"),
+    "unknown member": {**ORDER, "debtor": "x"},
+    "missing member": {"creditorName": "x", "instructedAmount": ORDER["instructedAmount"]},
+    "float amount": order(12.3),
+    "integer amount": order(12),
+    "negative amount": order("-1.00"),
+    "nothing": order("0.00"),
+    "three decimals": order("1.001"),
+    "no digits": order("."),
+    "leading zero": order("01.00"),
+    "plus": order("+1.00"),
+    "exponent": order("1e3"),
+    "comma": order("1,00"),
+    "space": order(" 1.00"),
+    "newline": order("1.00\n"),
+    "other digits": order("１.00"),
+    "too much": order("12345678901.00"),
+    "NaN text": order("NaN"),
+    "decimals of a currency without": order("1.0", "JPY"),
+    "unknown currency": order("1.00", "XXX"),
+    "lower case currency": order("1.00", "eur"),
+    "currency is a list": order("1.00", ["EUR"]),
+    "amount is an object": order(instructedAmount={"amount": {}, "currency": "EUR"}),
+    "instructedAmount is a text": order(instructedAmount="12.30"),
+    "wrong check digits": order(creditorAccount={"iban": "DE88370400440532013000"}),
+    "check digits out of range": order(creditorAccount={"iban": "DE00370400440532013000"}),
+    "spaces in the IBAN": order(creditorAccount={"iban": "DE89 3704 0044 0532 0130 00"}),
+    "lower case IBAN": order(creditorAccount={"iban": "de89370400440532013000"}),
+    "short IBAN": order(creditorAccount={"iban": "DE89"}),
+    "IBAN is a number": order(creditorAccount={"iban": 1}),
+    "account is a text": order(creditorAccount="DE89370400440532013000"),
+    "blank name": order(creditorName="  "),
+    "long name": order(creditorName="x" * 71),
+    "name with a line break": order(creditorName="a\nb"),
+    "name with a lone surrogate": order(creditorName="\ud800"),
+    "name is null": order(creditorName=None),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_a_body_that_is_not_a_plain_order_is_refused(
+    client: Client, issuer: Issuer, settings: Settings, name: str
+) -> None:
+    refused = post(client, issuer.token(), BAD_BODIES[name])
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_request")
+    assert count(settings, "payment") == count(settings, "request") == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        ("1", "EUR", "1.00"),
+        ("1.5", "EUR", "1.50"),
+        ("0.01", "EUR", "0.01"),
+        ("9999999999.99", "USD", "9999999999.99"),
+        ("500", "JPY", "500"),
+    ],
+)
+def test_amounts_are_exact(client: Client, issuer: Issuer, amount: str, currency: str, shown: str) -> None:
+    made = post(client, issuer.token(), order(amount, currency))
+    assert made.json["instructedAmount"] == {"amount": shown, "currency": currency}
+
+
+def test_a_body_of_another_kind_or_size_is_refused(client: Client, issuer: Issuer) -> None:
+    headers = {"Authorization": f"Bearer {issuer.token()}", "Idempotency-Key": "key-00000001"}
+    assert client.post("/payments", headers=headers, data="x", content_type="text/plain").status_code == 400
+    assert client.post("/payments", headers=headers, data={"a": "b"}).status_code == 400
+    assert post(client, issuer.token(), b"x" * 20_000).status_code == 413
+
+
+def test_a_wrong_scope_is_403_with_insufficient_scope(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    refused = post(client, issuer.token(scope="payments:read accounts:read"))
+    assert refused.status_code == 403
+    challenge = refused.headers["WWW-Authenticate"]
+    assert 'error="insufficient_scope"' in challenge
+    assert 'scope="payments:initiate"' in challenge
+    assert get(client, issuer.token(scope="payments:initiate"), "/payments/x").status_code == 403
+    refund = post(client, issuer.token(scope="payments:initiate"), path="/payments/x/refunds")
+    assert refund.status_code == 403
+    assert count(settings, "request") == 0
+
+
+@pytest.mark.parametrize("path", ["/payments", "/payments/x/refunds"])
+def test_without_a_token_or_with_a_wrong_one_nothing_happens(
+    client: Client, issuer: Issuer, settings: Settings, path: str
+) -> None:
+    assert client.post(path, json=ORDER).status_code == 401
+    for wrong in (
+        issuer.token(aud="http://127.0.0.1:8001/accounts"),
+        issuer.token(exp=int(time.time()) - 10),
+        issuer.token(cnf={"jkt": "x"}),
+        "unknown",
+    ):
+        refused = post(client, wrong, path=path)
+        assert (refused.status_code, refused.json["error"]) == (401, "invalid_token")
+    assert client.post(f"{path}?access_token={issuer.token()}", json=ORDER).status_code == 400
+    assert count(settings, "request") == 0
+
+
+def test_a_revoked_token_pays_no_more_at_once_and_reads_no_more_within_a_second(
+    client: Client, issuer: Issuer
+) -> None:
+    token = issuer.token()
+    path = post(client, token).headers["Location"]
+    assert get(client, token, path).status_code == 200
+    issuer.revoke(token)
+    revoked_at = time.perf_counter()
+    assert post(client, token, key="key-00000002").status_code == 401
+    while get(client, token, path).status_code == 200:
+        time.sleep(0.01)
+    assert time.perf_counter() - revoked_at < 1.0
+
+
+def test_an_issuer_that_is_silent_stops_payments_with_503(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    issuer.replies["/introspect"] = Reply(503)
+    refused = post(client, issuer.token())
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert count(settings, "request") == 0
+
+
+def test_payments_of_other_clients_do_not_exist(client: Client, issuer: Issuer) -> None:
+    path = post(client, issuer.token()).headers["Location"]
+    stranger = issuer.token(client_id="client-2")
+    assert get(client, stranger, path).status_code == 404
+    refund = {"instructedAmount": {"amount": "1.00", "currency": "EUR"}}
+    refused = post(client, stranger, refund, path=f"{path}/refunds")
+    assert (refused.status_code, refused.json) == (404, get(client, stranger, "/payments/unknown").json)
+
+
+def test_refunds_add_up_to_the_payment_at_most(client: Client, issuer: Issuer) -> None:
+    token = issuer.token()
+    path = post(client, token).headers["Location"]
+
+    def refund(amount: str, key: str, currency: str = "EUR") -> TestResponse:
+        body = {"instructedAmount": {"amount": amount, "currency": currency}}
+        return post(client, token, body, key=key, path=f"{path}/refunds")
+
+    assert refund("10.00", "refund-01").status_code == 201
+    again = refund("10.00", "refund-01")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    refused = refund("2.31", "refund-02")
+    assert (refused.status_code, refused.json["error"]) == (422, "refund_refused")
+    assert refund("2.31", "refund-02").json == refused.json
+    assert refund("1.00", "refund-03", "GBP").status_code == 422
+    assert refund("2.30", "refund-04").status_code == 201
+    assert refund("0.01", "refund-05").status_code == 422
+    assert get(client, token, path).json["refundedAmount"]["amount"] == "12.30"
+
+
+def test_refunds_that_race_never_exceed_the_payment(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    token = issuer.token()
+    path = post(client, token).headers["Location"]
+    body = {"instructedAmount": {"amount": "2.00", "currency": "EUR"}}
+    with ThreadPoolExecutor(16) as pool:
+        answers = pool.map(
+            lambda n: post(client, token, body, key=f"refund-{n:02}", path=f"{path}/refunds"), range(32)
+        )
+        statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [201] * 6 + [422] * 26
+    assert count(settings, "refund") == 6
+    assert get(client, token, path).json["refundedAmount"]["amount"] == "12.00"
+
+
+def test_a_token_for_approved_payments_makes_no_other(client: Client, issuer: Issuer) -> None:
+    approved = {"type": "payment_initiation", **ORDER, "debtorAccount": {"iban": "x"}}
+    token = issuer.token(authorization_details=[{"type": "account_information"}, approved])
+    for other in (order("12.31"), order(creditorName="Thief"), order(currency="USD")):
+        assert post(client, token, other).status_code == 403
+    assert post(client, token).status_code == 201
+    broken = issuer.token(authorization_details=[{"type": "payment_initiation"}])
+    assert post(client, broken, key="key-00000002").status_code == 403
+
+
+def test_the_metadata_names_the_issuer_and_the_challenge_points_to_it(client: Client, issuer: Issuer) -> None:
+    for path in ("", "/payments"):
+        answer = client.get(f"/.well-known/oauth-protected-resource{path}")
+        assert answer.json == {
+            "resource": DEFAULT_AUDIENCE,
+            "resource_name": "Payments API (example)",
+            "authorization_servers": [issuer.identifier],
+            "scopes_supported": SCOPES.split(),
+            "bearer_methods_supported": ["header"],
+        }
+    url = "http://127.0.0.1:8001/.well-known/oauth-protected-resource/payments"
+    assert f'resource_metadata="{url}"' in client.post("/payments").headers["WWW-Authenticate"]
+
+
+def test_every_other_answer_is_json_and_uncacheable(client: Client) -> None:
+    for answer in (client.get("/nowhere"), client.delete("/payments"), client.get("/payments")):
+        assert answer.status_code in (404, 405)
+        assert answer.json["error"] in ("not_found", "method_not_allowed")
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert client.delete("/payments").headers["Allow"]
+    assert "Payments API" in client.get("/").text
+
+
+def test_a_ledger_that_is_locked_is_503(client: Client, issuer: Issuer, settings: Settings) -> None:
+    holder = sqlite3.connect(settings.database, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        refused = post(client, issuer.token())
+    finally:
+        holder.close()
+    assert (refused.status_code, refused.json["error"]) == (503, "service_unavailable")
+    assert refused.headers["Retry-After"] == "1"
+    assert post(client, issuer.token()).status_code == 201
+
+
+def test_settings_come_from_the_environment_or_from_the_demo(tmp_path: Path) -> None:
+    told = {"PAYMENTS_ISSUER": "https://as.example", "PAYMENTS_CLIENT_ID": "a", "PAYMENTS_CLIENT_SECRET": "b"}
+    settings = Settings.from_environ(told)
+    assert (settings.issuer, settings.audience) == ("https://as.example", DEFAULT_AUDIENCE)
+    assert "'b'" not in repr(settings)
+    with pytest.raises(SettingsError, match="PAYMENTS_CLIENT_SECRET"):
+        Settings.from_environ({**told, "PAYMENTS_CLIENT_SECRET": ""})
+    path = tmp_path / "demo.json"
+    with pytest.raises(SettingsError, match="does not exist"):
+        Settings.from_environ({"PAYMENTS_DEMO": str(path)})
+    for broken in ("", "[]", "{}", '{"issuer":"x","resource_servers":[{"name":"accounts"}]}'):
+        path.write_text(broken)
+        with pytest.raises(SettingsError, match="named payments"):
+            Settings.from_environ({"PAYMENTS_DEMO": str(path)})
+    path.write_text(json.dumps(demo("https://as.example")))
+    assert Settings.from_environ({"PAYMENTS_DEMO": str(path)}).client_id == "payments-api"
+
+
+def demo(issuer: str) -> dict[str, Any]:
+    accounts = {"name": "accounts", "client_id": "a", "client_secret": "b", "audience": "c"}
+    payments = {
+        "name": "payments",
+        "client_id": "payments-api",
+        "client_secret": "s",
+        "audience": DEFAULT_AUDIENCE,
+    }
+    return {"issuer": issuer, "resource_servers": [accounts, payments]}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def served(issuer: Issuer, tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "demo.json").write_text(json.dumps(demo(issuer.identifier)))
+    port = free_port()
+    command = [sys.executable, "-m", "examples.payments_api"]
+    command += ["--demo", str(tmp_path / "demo.json"), "--port", str(port), "--workers", "2"]
+    environ = {**os.environ, "PAYMENTS_DATABASE": str(tmp_path / "payments.db")}
+    server = subprocess.Popen(command, cwd=ROOT, env=environ)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        ends_at = time.monotonic() + 30
+        while time.monotonic() < ends_at and server.poll() is None:
+            try:
+                httpx.get(url)
+                break
+            except httpx.ConnectError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+
+
+def test_two_workers_under_granian_make_a_payment_once(served: str, issuer: Issuer) -> None:
+    token = issuer.token()
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def pay(key: str) -> httpx.Response:
+        return httpx.post(f"{served}/payments", headers={**headers, "Idempotency-Key": key}, json=ORDER)
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(10):
+            answers = list(pool.map(pay, [f"race-{number:04}"] * 8))
+            assert {answer.status_code for answer in answers} <= {201, 409}
+            assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+            fresh = [a for a in answers if a.status_code == 201 and "Idempotent-Replayed" not in a.headers]
+            assert len(fresh) == 1
+    twice = httpx.get(f"{served}/payments/x", headers=[("Authorization", f"Bearer {token}")] * 2)
+    assert (twice.status_code, twice.json()["error"]) == (400, "invalid_request")
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "examples.payments_api", "--demo", str(tmp_path / "none.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,92 @@
+"""What each request costs in statements, counted on the connection itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from plugins.app import World
+from sqlalchemy import event
+
+from authserver.services import Services
+
+
+@contextmanager
+def statements(services: Services) -> Iterator[list[str]]:
+    """Every statement that reaches the database, transactions' own words left out."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            seen.append(" ".join(statement.split()[:4]))
+
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(services.database.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def warm(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose caches were confirmed a moment ago and stay so for the test."""
+    world = make_world(cache_confirm_ms=1000)
+    world.token()
+    world.post("/introspect", as_="rs_payments", form={"token": "x"})
+    world.send("GET", "/revocations")
+    monkeypatch.setattr(world.services.versions, "_lifetime", 3600.0)
+    world.services.versions.current()
+    return world
+
+
+def test_a_token_costs_one_insert_and_no_read(warm: World) -> None:
+    with statements(warm.services) as seen:
+        assert warm.token().status_code == 200
+    assert seen == ["INSERT INTO audit_event (at_ms,"]
+
+
+def test_introspection_costs_one_read_and_one_insert(warm: World) -> None:
+    token = warm.access_token()
+    with statements(warm.services) as seen:
+        assert warm.post("/introspect", as_="rs_payments", form={"token": token}).json["active"]
+    assert seen == ["SELECT revocation.kind FROM revocation", "INSERT INTO audit_event (at_ms,"]
+
+
+def test_revocation_is_one_transaction_of_three_statements(warm: World) -> None:
+    token = warm.access_token()
+    with statements(warm.services) as seen:
+        assert warm.post("/revoke", as_="svc1", form={"token": token}).status_code == 200
+    assert [s.split()[0] for s in seen] == ["INSERT", "UPDATE", "INSERT"]
+
+
+@pytest.mark.parametrize("path", ["/jwks", "/.well-known/openid-configuration", "/revocations", "/healthz"])
+def test_public_documents_cost_nothing_while_they_are_fresh(warm: World, path: str) -> None:
+    warm.send("GET", path)
+    with statements(warm.services) as seen:
+        assert warm.send("GET", path).status_code == 200
+    assert seen == []
+
+
+def test_a_refused_client_costs_one_insert_and_at_most_one_look(warm: World) -> None:
+    warm.post("/token", headers={"Authorization": "Basic c3ZjMTp3cm9uZw=="}, form={"grant_type": "x"})
+    with statements(warm.services) as seen:
+        response = warm.post(
+            "/token",
+            headers={"Authorization": "Basic c3ZjMTp3cm9uZw=="},
+            form={"grant_type": "client_credentials"},
+        )
+    assert response.status_code == 401
+    assert seen == ["INSERT INTO audit_event (at_ms,"]
+
+
+def test_confirming_the_caches_is_one_small_query_for_all_of_them(warm: World) -> None:
+    warm.services.versions.forget()
+    with statements(warm.services) as seen:
+        warm.token()
+        warm.token()
+    assert seen == [
+        "SELECT cache_version.name, cache_version.version FROM",
+        "INSERT INTO audit_event (at_ms,",
+        "INSERT INTO audit_event (at_ms,",
+    ]
