@@ -25,6 +25,7 @@ def open_rooms(*, migrated: bool = True) -> Services:
     logs.configure("WARNING")
     name_caller()
     services = services_of(create_app(settings))
+    click.get_current_context().call_on_close(services.database.engine.dispose)
     if migrated and migrate.current(services.database) != migrate.head():
         raise Invalid("The database is not up to date; run `authserver db upgrade` first.")
     return services
