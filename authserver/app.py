@@ -17,6 +17,7 @@ from .services import Services, build
 from .web import errors, health, home, oauth
 
 EXTENSION = "authserver"
+EDGE = "authserver.edge"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -43,7 +44,7 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in (home.blueprint, oauth.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     errors.install(app)
-    app.wsgi_app = Edge(app.wsgi_app, services)  # type: ignore[method-assign]
+    app.extensions[EDGE] = app.wsgi_app = Edge(app.wsgi_app, services)  # type: ignore[method-assign]
     return app
 
 
@@ -62,6 +63,7 @@ def serving_app() -> Flask:
         hold_alone(settings.instance_dir)
     app = create_app(settings)
     services = services_of(app)
+    app.extensions[EDGE].warm()
     jobs = Jobs(services)
     jobs.start()
     atexit.register(jobs.stop)

@@ -108,6 +108,8 @@ class ByKey(Generic[V]):
         self._capacity = capacity
         self._lock = threading.Lock()
         self._seen = -1
+        # counts up with every drop: an older version that a slow thread brings back makes no row new
+        self._drops = 0
         self._rows: dict[str, V] = {}
 
     def get(self, key: str) -> V | None:
@@ -118,11 +120,11 @@ class ByKey(Generic[V]):
         row = self._rows.get(key)
         if row is not None:
             return row
-        seen = self._seen
+        drops = self._drops
         row = self._load(key)
         with self._lock:
             # a change that came while we read must not be overwritten by what was read before it
-            if row is not None and seen == self._seen:
+            if row is not None and drops == self._drops:
                 if len(self._rows) >= self._capacity:
                     del self._rows[next(iter(self._rows))]
                 self._rows[key] = row
@@ -138,3 +140,4 @@ class ByKey(Generic[V]):
                 for key in self._changed_since(self._seen):
                     self._rows.pop(key, None)
             self._seen = version
+            self._drops += 1

@@ -17,8 +17,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from . import clock
 from .errors import Unavailable
+from .postgresql import CONNECT_ARGUMENTS, PATIENCE_SECONDS, Impatient, hung
 
+# After a statement that hung, nothing is asked for so long.
+SILENT_SECONDS = 1.0
 NAMING = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -66,6 +70,9 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
             event.listen(self.engine, "begin", _sqlite_begin)
+        else:
+            event.listen(self.engine, "do_connect", _postgresql_connect)
+        self._silent_until = float("-inf")
         self._writer = self.engine.execution_options(authserver_writes=True)
         # one statement needs no BEGIN and ROLLBACK around it: two journeys to PostgreSQL less
         self._reader = (
@@ -75,7 +82,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reading, each statement on its own; Unavailable when it cannot be had."""
-        with _fail_closed("database"), self._reader.connect() as connection:
+        with self._fail_closed("database"), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -84,7 +91,7 @@ class Database:
 
         Unavailable when the database is gone, full or read-only: nothing was written then.
         """
-        with _fail_closed("database_write"), self._writer.begin() as connection:
+        with self._fail_closed("database_write"), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -94,37 +101,54 @@ class Database:
             yield session
             session.flush()
 
+    @contextmanager
+    def unhurried(self) -> Iterator[Connection]:
+        """``writing`` whose statements take as long as they need: a migration of large tables."""
+        with self.writing() as connection:
+            if self.sqlite:
+                yield connection
+                return
+            driver = cast(Impatient, connection.connection.driver_connection)
+            for limit in ("statement_timeout", "lock_timeout"):
+                connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
+            driver.patience = None
+            try:
+                yield connection
+            finally:
+                driver.patience = PATIENCE_SECONDS
 
-@contextmanager
-def _fail_closed(dependency: str) -> Iterator[None]:
-    try:
-        yield
-    except DOWN as error:
-        raise Unavailable(dependency) from error
-    except exc.DBAPIError as error:
-        if error.connection_invalidated:
+    @contextmanager
+    def _fail_closed(self, dependency: str) -> Iterator[None]:
+        # whoever queued behind a statement that hung is told at once, not after a wait as long
+        if clock.monotonic() < self._silent_until:
+            raise Unavailable(dependency)
+        try:
+            yield
+        except exc.DBAPIError as error:
+            if hung(error.orig):
+                self._silent_until = clock.monotonic() + SILENT_SECONDS
+            if isinstance(error, DOWN) or error.connection_invalidated:
+                raise Unavailable(dependency) from error
+            raise
+        except exc.TimeoutError as error:
             raise Unavailable(dependency) from error
-        raise
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """Options for ``SQLALCHEMY_ENGINE_OPTIONS``: bounded waits, so that a lost database is told soon."""
+    """Options for ``SQLALCHEMY_ENGINE_OPTIONS``."""
     if url.startswith("sqlite"):
         return {"pool_size": 16, "max_overflow": 16, "connect_args": {"timeout": 5}}
     return {
         "pool_size": 16,
         "max_overflow": 16,
         "pool_timeout": 3,
-        "connect_args": {
-            "connect_timeout": 2,
-            # a hung or partitioned server is told within seconds, not after the kernel's hours
-            "options": "-c statement_timeout=5000 -c lock_timeout=4000",
-            "tcp_user_timeout": 4000,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 2,
-        },
+        # bounded waits, so that a lost database is told soon
+        "connect_args": dict(CONNECT_ARGUMENTS),
     }
+
+
+def _postgresql_connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Impatient:
+    return Impatient.connect(*arguments, **options)
 
 
 def _sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:

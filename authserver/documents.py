@@ -38,6 +38,11 @@ class Documents:
         self._jwks: Document | None = None
         self._metadata: Document | None = None
 
+    def warm(self) -> None:
+        """Both are held, to be served when the database goes; Unavailable if it is gone already."""
+        self.jwks()
+        self.metadata()
+
     def answer(self, environ: WSGIEnvironment, path: str, start: Any) -> list[bytes] | None:
         """The answer to a GET of one of the documents; None for every other request."""
         if path == "/jwks":

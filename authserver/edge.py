@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import context, crypto, metrics
 from .audit import Entry, Event
 from .documents import Documents
-from .errors import RequestRejected, Unavailable
+from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
 from .logs import FIELDS
 
@@ -87,6 +87,8 @@ class Edge:
             return answer if answer is not None else self._app(environ, start)
         except RequestRejected as rejection:
             return self._reject(rejection, start)
+        except Unavailable as error:
+            return self._unavailable(error, start)
         finally:
             endpoint = ENDPOINTS.get(path, "other")
             elapsed = time.perf_counter() - began
@@ -100,6 +102,13 @@ class Edge:
                 }
                 log.info("answered", extra={FIELDS: fields})
             context.current.reset(token)
+
+    def warm(self) -> None:
+        """JWKS and metadata are held in memory, unless the database is away already."""
+        try:
+            self._documents.warm()
+        except Unavailable as error:
+            log.warning("started without JWKS and metadata: %s", error)
 
     def _judge(self, environ: WSGIEnvironment, path: str) -> None:
         """RequestRejected for a request that is too large in its head, or meant for another host."""
@@ -149,21 +158,40 @@ class Edge:
     def _reject(self, rejection: RequestRejected, start: Any) -> list[bytes]:
         entry = Entry(Event.HTTP_REJECTED, "denied", rejection.reason)
         try:
-            self._services.audit.record(entry)
+            if self._services.throttle.noticed(context.current.get().address):
+                self._services.audit.record(entry)
         except Unavailable:
             self._services.audit.record_late(entry)
         body = {"error": "invalid_request", "error_description": rejection.description}
-        headers = [
-            ("Content-Type", "application/json"),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            *rejection.headers,
-        ]
-        start(f"{rejection.status} {_PHRASES.get(rejection.status, 'Error')}", headers)
-        return [json.dumps(body).encode()]
+        return _answer(start, rejection.status, body, rejection.headers)
+
+    def _unavailable(self, error: Unavailable, start: Any) -> list[bytes]:
+        """A document that this process never held, while the database is away."""
+        metrics.dependency_failures.labels(error.dependency).inc()
+        self._services.audit.record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
+        body = {
+            "error": "temporarily_unavailable",
+            "error_description": "The server cannot answer now. Try again shortly.",
+        }
+        return _answer(start, 503, body, [("Retry-After", str(error.retry_after))])
 
 
-_PHRASES = {400: "Bad Request", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
+def _answer(start: Any, status: int, body: dict[str, str], headers: Headers) -> list[bytes]:
+    fixed = [
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+    start(f"{status} {_PHRASES.get(status, 'Error')}", [*fixed, *headers])
+    return [json.dumps(body).encode()]
+
+
+_PHRASES = {
+    400: "Bad Request",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
 _requests: dict[tuple[str, int], Any] = {}
 _seconds: dict[str, Any] = {}
 

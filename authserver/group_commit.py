@@ -39,7 +39,8 @@ class GroupCommit:
     def run(self, work: Work) -> Any:
         """What ``work(connection)`` gave, once it is committed; its error, and Unavailable, are raised.
 
-        ``work`` may run twice: when another piece in its batch fails, each is tried alone.
+        ``work`` may run twice: when another piece in its batch fails, each is tried alone. Not when the
+        connection was lost: the batch may have been committed unheard.
         """
         job = _Job(work)
         with self._queue_lock:
@@ -57,8 +58,9 @@ class GroupCommit:
         try:
             self._commit(batch)
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].error, batch[0].done = error, True
+            if len(batch) == 1 or _lost(error):
+                for job in batch:
+                    job.error, job.done = error, True
                 return
             for job in batch:
                 try:
@@ -71,3 +73,7 @@ class GroupCommit:
             values = [job.work(connection) for job in batch]
         for job, value in zip(batch, values, strict=True):
             job.value, job.done = value, True
+
+
+def _lost(error: Exception) -> bool:
+    return bool(getattr(error.__cause__, "connection_invalidated", False))

@@ -54,8 +54,13 @@ class Jobs:
     def stop(self) -> None:
         """The thread has ended and its leases are free."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        if self._thread is None:
+            return
+        self._thread.join(timeout=5)
+        try:
+            leases.give_back(self._database, leases.holder())
+        except Unavailable:
+            log.warning("leases were not given back; they end by themselves")
 
     def run_due(self) -> None:
         """Every job that is due, and whose lease this process has, ran once."""

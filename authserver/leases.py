@@ -46,6 +46,12 @@ def take(database: Database, job: str, who: str, lease_ms: int = LEASE_MS) -> bo
         return insert_once(connection, Lease, {"job": job, "holder": who, "until_ms": now + lease_ms})
 
 
+def give_back(database: Database, who: str) -> None:
+    """Every lease that ``who`` holds is free for others."""
+    with database.writing() as connection:
+        connection.execute(update(table).where(table.c.holder == who).values(until_ms=0))
+
+
 def finished(database: Database, job: str, error: str | None) -> None:
     """The row of ``job`` says when it last ran, and the type of its error if it failed."""
     with database.writing() as connection:

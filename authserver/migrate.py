@@ -41,11 +41,10 @@ def head() -> str:
 
 def _run(database: Database, action: object, revision: str) -> str:
     config = _config()
-    with database.writing() as connection:
+    with database.unhurried() as connection:
         if not database.sqlite:
             # two hosts that start at once migrate one after the other
             connection.execute(text("SELECT pg_advisory_xact_lock(6749)"))
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
         before = MigrationContext.configure(connection).get_current_revision() or ""
         config.attributes["connection"] = connection
         action(config, revision)  # type: ignore[operator]

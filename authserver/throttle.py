@@ -32,7 +32,8 @@ from .models.scope import RateTier
 log = logging.getLogger(__name__)
 
 FALLBACK_SHARE = 10
-REDIS_TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+# After a failure Redis is left alone for so long: a request asks it several times.
+REDIS_PAUSE = 1.0
 ANY_ENDPOINT = "*"
 
 
@@ -94,11 +95,12 @@ class Throttle:
             key_func=lambda: "unused",
             app=app,
             storage_uri=redis or "memory://",
-            storage_options=dict(REDIS_TIMEOUTS) if redis else {},
+            storage_options=_redis_options() if redis else {},
             strategy="sliding-window-counter",
             key_prefix="authserver/swc",
         )
         self._fallback = SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
+        self._lost_until = float("-inf")
         self._address = Limit.parse(settings.limit_address)
         self._address_failures = Limit.parse(settings.limit_address_failures)
         self._client_failures = Limit.parse(settings.limit_client_failures)
@@ -130,6 +132,16 @@ class Throttle:
         if client_id:
             self._hit(self._client_failures, "client", endpoint, place, client_id[:128])
 
+    def noticed(self, address: str) -> bool:
+        """Whether a request of no endpoint's form is still worth a row; a flood of junk must cost no writes."""
+        place = _place(address)
+        if self._hit(self._address_failures, "failures", "http", place):
+            return True
+        metrics.limited.labels("http_ip").inc()
+        if self._first(f"http_ip/{place}", self._address_failures.seconds):
+            self._audit.record(Entry(Event.RATELIMIT_HIT, "denied", "http_ip"))
+        return False
+
     def after(self, endpoint: str, client_id: str, tier: str) -> Quota:
         """What the authenticated client has left; ProtocolError 429 when its tier is used up."""
         limit = self.limit_of(tier, endpoint)
@@ -152,30 +164,29 @@ class Throttle:
         return {(row["tier"], row["endpoint"]): Limit(row["amount"], row["seconds"]) for row in found}
 
     def _hit(self, limit: Limit, *key: str) -> bool:
-        try:
-            return bool(self._extension.limiter.hit(limit.item(), *key))
-        except Exception as error:
-            return self._lost(error).hit(limit.item(FALLBACK_SHARE), *key)
+        return bool(self._count("hit", limit, *key))
 
     def _test(self, limit: Limit, *key: str) -> bool:
-        try:
-            return bool(self._extension.limiter.test(limit.item(), *key))
-        except Exception as error:
-            return self._lost(error).test(limit.item(FALLBACK_SHARE), *key)
+        return bool(self._count("test", limit, *key))
 
     def _window(self, limit: Limit, *key: str) -> tuple[int, int]:
-        try:
-            stats = self._extension.limiter.get_window_stats(limit.item(), *key)
-        except Exception as error:
-            stats = self._lost(error).get_window_stats(limit.item(FALLBACK_SHARE), *key)
+        stats = self._count("get_window_stats", limit, *key)
         return max(0, round(stats.reset_time - clock.now())), max(0, stats.remaining)
 
-    def _lost(self, error: Exception) -> SlidingWindowCounterRateLimiter:
+    def _count(self, what: str, limit: Limit, *key: str) -> Any:
+        if clock.monotonic() >= self._lost_until:
+            try:
+                return getattr(self._extension.limiter, what)(limit.item(), *key)
+            except Exception as error:
+                self._lost(error)
+        return getattr(self._fallback, what)(limit.item(FALLBACK_SHARE), *key)
+
+    def _lost(self, error: Exception) -> None:
+        self._lost_until = clock.monotonic() + REDIS_PAUSE
         metrics.dependency_failures.labels("redis").inc()
         if self._first("redis", 60):
             log.warning("limits are counted in this process alone: %s", type(error).__name__)
             self._audit.record(Entry(Event.DEPENDENCY_FAILED, "failed", "redis"))
-        return self._fallback
 
     def _refuse(self, refusal: Refusal) -> None:
         metrics.limited.labels(refusal.reason).inc()
@@ -207,6 +218,14 @@ class Throttle:
                     self._told.clear()
             self._told[key] = now + seconds
         return True
+
+
+def _redis_options() -> dict[str, Any]:
+    """Short waits and no second try: redis-py's own retries would hold a request for seconds."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return {"socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": Retry(NoBackoff(), 0)}
 
 
 def _place(address: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from .. import clock, crypto, metrics
 from ..db import Database, table_of
 from ..models.audit_event import AuditCheckpoint, AuditEvent, AuditHead
-from .record import COLUMNS, MAC_PURPOSE, canonical
+from .record import COLUMNS, MAC_PURPOSE, canonical, row_mac
 
 GENESIS = "0" * 43
 BATCH = 2000
@@ -38,13 +38,13 @@ def head_mac(key: bytes, seq: int, hash_: str) -> str:
 
 def row_mac_fits(master: crypto.MasterKeys, row: dict[str, Any]) -> bool:
     """Whether the content of a row is what was recorded."""
-    kid, _, code = row["mac"].partition(".")
+    kid, _, rest = row["mac"].partition(".")
+    nonce, _, code = rest.partition(".")
     try:
         key = master.derive(MAC_PURPOSE, kid)
     except KeyError:
         return False
-    expected = crypto.b64u(crypto.mac(key, canonical(row).encode()))
-    return crypto.equal(expected.encode(), code.encode())
+    return crypto.equal(row_mac(key, nonce, row).encode(), code.encode())
 
 
 class Sealer:
@@ -123,8 +123,8 @@ class Sealer:
                 file.write(jws + "\n")
 
 
-def read_batch(connection: Connection, after: int) -> list[dict[str, Any]]:
-    """Up to ``BATCH`` sealed rows in order, from the one after ``after``."""
+def read_batch(connection: Connection, after: int, count: int = BATCH) -> list[dict[str, Any]]:
+    """Up to ``count`` sealed rows in order, from the one after ``after``."""
     wanted = [rows.c.id, rows.c.seq, rows.c.hash, rows.c.mac, *(rows.c[c] for c in COLUMNS)]
-    query = select(*wanted).where(rows.c.seq > after).order_by(rows.c.seq).limit(BATCH)
+    query = select(*wanted).where(rows.c.seq > after).order_by(rows.c.seq).limit(count)
     return [dict(row) for row in connection.execute(query).mappings()]

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert
 
 from .. import clock, context, crypto, metrics
 from ..db import table_of
+from ..errors import Unavailable
 from ..group_commit import GroupCommit
 from ..models.audit_event import AuditEvent
 from .events import Event
@@ -26,8 +27,8 @@ COLUMNS = (
     "at_ms", "event", "outcome", "reason", "user_id", "client_id", "actor", "client_ip",
     "request_id", "session_id", "resource", "worker", "detail",
 )  # fmt: skip
-CUT = {"client_id": 128, "client_ip": 64, "resource": 200, "reason": 60, "actor": 128, "session_id": 64}
 MAC_PURPOSE = "audit.row"
+NONCE_BITS = 72
 # events of a lost database that a process keeps until it is back; the oldest make room
 LATE_ROWS = 1000
 
@@ -52,6 +53,11 @@ class Entry:
 def canonical(row: dict[str, Any]) -> str:
     """The one spelling of a row's content that its MAC is made over."""
     return json.dumps([row[c] for c in COLUMNS], ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
+def row_mac(key: bytes, nonce: str, row: dict[str, Any]) -> str:
+    """The MAC of a row. Its ``nonce`` sets apart two rows that say the same: a copied row shows."""
+    return crypto.b64u(crypto.mac(key, nonce.encode(), canonical(row).encode()))
 
 
 def cut(text: str, length: int) -> str:
@@ -95,8 +101,13 @@ class Audit:
     def flush_late(self) -> None:
         """What waited for the database is durable; Unavailable while it is still away."""
         while self._late:
-            self._write(self._late[0])
-            self._late.popleft()
+            row = self._late.popleft()
+            try:
+                # another nonce each time: a write that failed may have been committed unheard
+                self._write(self._under_mac(row))
+            except Unavailable:
+                self._late.appendleft(row)
+                raise
 
     def _write(self, row: dict[str, Any]) -> None:
         self._commits.run(lambda connection: connection.execute(self._insert, row))
@@ -118,9 +129,11 @@ class Audit:
             "worker": f"{self._host}:{os.getpid()}",
             "detail": entry.detail,
         }
-        code = crypto.mac(self._key, canonical(row).encode())
-        row["mac"] = f"{self._kid}.{crypto.b64u(code)}"
-        return row
+        return self._under_mac(row)
+
+    def _under_mac(self, row: dict[str, Any]) -> dict[str, Any]:
+        nonce = crypto.random_token(NONCE_BITS)
+        return row | {"mac": f"{self._kid}.{nonce}.{row_mac(self._key, nonce, row)}"}
 
     def _log(self, row: dict[str, Any]) -> None:
         metrics.events.labels(row["event"], row["outcome"]).inc()

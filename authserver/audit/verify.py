@@ -50,33 +50,69 @@ def verify(
     stated = _stated(database, read, anchor)
     if isinstance(stated, Verdict):
         return stated
-    seq, previous = 0, GENESIS
-    while True:
-        with database.reading() as connection:
-            batch = read_batch(connection, seq)
-        if not batch:
-            break
-        for row in batch:
-            fault = _fault(master, key, row, seq, previous)
-            fault = fault or (
-                "differs from a signed checkpoint"
-                if stated.get(row["seq"], row["hash"]) != row["hash"]
-                else ""
-            )
-            if fault:
-                return Verdict(seq, 0, seq + 1, fault)
-            seq, previous = row["seq"], row["hash"]
-    return _end(database, master, key, (seq, previous, max(stated, default=0)))
+    walk = _Walk(master, key, stated)
+    try:
+        while batch := _read(database, walk.seq):
+            for row in batch:
+                walk.step(row)
+        return _end(database, walk)
+    except _Broken as broken:
+        return Verdict(walk.seq, broken.unsealed, broken.first_bad, broken.fault)
 
 
-def _fault(master: crypto.MasterKeys, key: bytes, row: dict[str, Any], seq: int, previous: str) -> str:
-    if row["seq"] != seq + 1:
-        return "a row is missing"
-    if not row_mac_fits(master, row):
-        return "a row was changed"
-    if link(key, previous, row["seq"], row) != row["hash"]:
-        return "a row was inserted, replaced or moved"
-    return ""
+class _Broken(Exception):
+    def __init__(self, first_bad: int | None, fault: str, unsealed: int = 0) -> None:
+        super().__init__(fault)
+        self.first_bad = first_bad
+        self.fault = fault
+        self.unsealed = unsealed
+
+
+class _Walk:
+    """Where a reading of the chain has come to, and what it has seen on the way."""
+
+    def __init__(self, master: crypto.MasterKeys, key: bytes, stated: dict[int, str]) -> None:
+        self.master = master
+        self.key = key
+        self.stated = stated
+        self.seq, self.hash = 0, GENESIS
+        # eight bytes of each MAC: no two rows share one, as each has a nonce of its own
+        self._seen: set[bytes] = set()
+
+    def step(self, row: dict[str, Any]) -> None:
+        """The row is the next of the chain; _Broken otherwise."""
+        if row["seq"] != self.seq + 1:
+            raise _Broken(self.seq + 1, "a row is missing")
+        if not row_mac_fits(self.master, row):
+            raise _Broken(row["seq"], "a row was changed")
+        if link(self.key, self.hash, row["seq"], row) != row["hash"]:
+            raise _Broken(row["seq"], "a row was inserted, replaced or moved")
+        if self.repeats(row):
+            raise _Broken(row["seq"], "a row is a copy of an earlier one")
+        if self.stated.get(row["seq"], row["hash"]) != row["hash"]:
+            raise _Broken(row["seq"], "differs from a signed checkpoint")
+        self.seq, self.hash = row["seq"], row["hash"]
+
+    def repeats(self, row: dict[str, Any]) -> bool:
+        """Whether a row with this MAC was there before."""
+        short = crypto.sha256(row["mac"].encode())[:8]
+        if short in self._seen:
+            return True
+        self._seen.add(short)
+        return False
+
+
+def _read(database: Database, after: int) -> list[dict[str, Any]]:
+    with database.reading() as connection:
+        try:
+            return read_batch(connection, after)
+        except ValueError:
+            # a row whose JSON no longer parses, to be found by itself
+            pass
+        try:
+            return read_batch(connection, after, count=1)
+        except ValueError:
+            raise _Broken(after + 1, "a row was changed") from None
 
 
 def _stated(database: Database, read: ReadCheckpoint, anchor: Path | None) -> dict[int, str] | Verdict:
@@ -95,21 +131,31 @@ def _stated(database: Database, read: ReadCheckpoint, anchor: Path | None) -> di
     return stated
 
 
-def _end(database: Database, master: crypto.MasterKeys, key: bytes, found: tuple[int, str, int]) -> Verdict:
-    seq, hash_, highest_checkpoint = found
+def _end(database: Database, walk: _Walk) -> Verdict:
+    """The verdict on what stands behind the last row of the chain, and outside of it."""
+    seq, highest_checkpoint = walk.seq, max(walk.stated, default=0)
     with database.reading() as connection:
         head = connection.execute(select(heads)).mappings().one_or_none()
         later = connection.execute(select(rows.c.seq).where(rows.c.seq > seq).limit(1)).scalar()
-        loose = [dict(r) for r in connection.execute(select(rows).where(rows.c.seq.is_(None))).mappings()]
+        before = connection.execute(select(rows.c.seq).where(rows.c.seq < 1).limit(1)).scalar()
+        try:
+            unsealed = connection.execute(select(rows).where(rows.c.seq.is_(None))).mappings().all()
+        except ValueError:
+            raise _Broken(None, "a row not sealed yet was changed") from None
+    loose = [dict(row) for row in unsealed]
+    if before is not None:
+        raise _Broken(before, "a row was inserted before the first one", len(loose))
     if head is None and (seq or highest_checkpoint):
-        return Verdict(seq, len(loose), seq + 1, "the head of the chain is missing")
-    if head is not None and head["mac"] != head_mac(key, head["seq"], head["hash"]):
-        return Verdict(seq, len(loose), None, "the head of the chain was changed")
+        raise _Broken(seq + 1, "the head of the chain is missing", len(loose))
+    if head is not None and head["mac"] != head_mac(walk.key, head["seq"], head["hash"]):
+        raise _Broken(None, "the head of the chain was changed", len(loose))
     # rows sealed while we read are no fault: the head may run ahead only if those rows exist
     if (head and head["seq"] > seq and later is None) or highest_checkpoint > seq:
-        return Verdict(seq, len(loose), seq + 1, "rows were cut from the end")
-    if head and head["seq"] <= seq and (head["seq"], head["hash"]) != (seq, hash_):
-        return Verdict(seq, len(loose), head["seq"] + 1, "the head of the chain was rolled back")
-    if not all(row_mac_fits(master, row) for row in loose):
-        return Verdict(seq, len(loose), None, "a row not sealed yet was changed")
+        raise _Broken(seq + 1, "rows were cut from the end", len(loose))
+    if head and head["seq"] <= seq and (head["seq"], head["hash"]) != (seq, walk.hash):
+        raise _Broken(head["seq"] + 1, "the head of the chain was rolled back", len(loose))
+    if not all(row_mac_fits(walk.master, row) for row in loose):
+        raise _Broken(None, "a row not sealed yet was changed", len(loose))
+    if any(walk.repeats(row) for row in loose):
+        raise _Broken(None, "a row not sealed yet is a copy", len(loose))
     return Verdict(seq, len(loose))

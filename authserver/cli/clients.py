@@ -8,6 +8,7 @@ import click
 
 from ..clients import ClientRecord
 from ..clients.registry import AUTH_METHODS, NO_SUCH_CLIENT
+from ..config import SIGNING_ALGS
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from .rooms import json_option, open_rooms, show, table
@@ -33,6 +34,7 @@ def clients() -> None:
     "--tier", default="standard", show_default=True, help="The rate tier, see `authserver tiers list`."
 )
 @click.option("--audience", default="", help="Makes it the resource server of this audience URI.")
+@click.option("--signing-alg", type=click.Choice(SIGNING_ALGS), help="Signs that API's tokens.")
 @click.option("--pending", is_flag=True, help="Wait for `authserver clients approve`.")
 @json_option
 def create(as_json: bool, **given: Any) -> None:
@@ -60,7 +62,10 @@ def create(as_json: bool, **given: Any) -> None:
     }
     client_id, secret = services.clients.create(values, parse_networks(given["networks"]))
     if given["audience"]:
-        services.clients.register_resource_server(client_id, given["audience"], given["name"])
+        if given["signing_alg"]:
+            services.rotation.ensure(given["signing_alg"])
+        api = (client_id, given["audience"], given["name"], given["signing_alg"])
+        services.clients.register_resource_server(*api)
     told = {"client_id": client_id, "client_secret": secret, "state": values["state"]}
     lines = [f"client_id: {client_id}"]
     if secret:

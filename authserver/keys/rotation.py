@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -36,7 +38,7 @@ class Rotation:
     def ensure(self, alg: str) -> None:
         """``alg`` has an active and a next key; both are made when the server first starts."""
         made = [self._new(alg), self._new(alg)]  # before the transaction: an RSA key takes its time
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             states = {
                 row.state for row in connection.execute(select(table.c.state).where(table.c.alg == alg))
             }
@@ -52,7 +54,7 @@ class Rotation:
         """
         successor = self._new(alg)
         now = clock.now()
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             keys = connection.execute(
                 select(table.c.kid, table.c.state, table.c.published_at).where(
                     table.c.alg == alg, table.c.state.in_(("next", "active"))
@@ -93,13 +95,19 @@ class Rotation:
             if now - key.activated_at >= self._interval:
                 self.rotate(key.alg)
         if gone:
-            with self._database.writing() as connection:
+            with self._changing() as connection:
                 connection.execute(
                     update(table)
                     .where(table.c.kid.in_(gone))
                     .values(state="revoked", sealed_private_jwk=None)
                 )
-                raise_version(connection, "keys")
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """One transaction that changes keys; another waits for its end before it reads what is there."""
+        with self._database.writing() as connection:
+            raise_version(connection, "keys")
+            yield connection
 
     def _retire(self, connection: Connection, alg: str, compromise: bool) -> None:
         now = clock.now()
@@ -128,6 +136,5 @@ class Rotation:
                 published_at=now, activated_at=activated_at,
             )
         )  # fmt: skip
-        raise_version(connection, "keys")
         detail = {"alg": alg, "kid": kid, "state": state}
         self._audit.record_in(connection, Entry(Event.KEY_CREATED, detail=detail))

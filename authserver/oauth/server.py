@@ -31,6 +31,7 @@ JSON_HEADERS = [
     # RFC 6749 §5.1: both, in every answer that could hold a token
     ("Cache-Control", "no-store"),
     ("Pragma", "no-cache"),
+    ("X-Content-Type-Options", "nosniff"),
 ]
 
 

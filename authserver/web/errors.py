@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from .. import metrics
-from ..audit import Audit, Entry, Event
+from .. import context, metrics
+from ..audit import Entry, Event
 from ..errors import RequestRejected, Unavailable
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def unavailable(error: Unavailable) -> Response:
     """503 with Retry-After: nothing was issued, the caller may come again."""
     metrics.dependency_failures.labels(error.dependency).inc()
     # the row waits in memory: what failed may be the database itself
-    _audit().record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
+    _services().audit.record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
     response = answer(503, "temporarily_unavailable", "The server cannot answer now. Try again shortly.")
     response.headers["Retry-After"] = str(error.retry_after)
     return response
@@ -79,13 +79,15 @@ def unhandled(error: Exception) -> Response:
     return answer(500, "server_error", "Something went wrong on our side.")
 
 
-def _audit() -> Audit:
+def _services() -> Services:
     services: Services = current_app.extensions["authserver"]
-    return services.audit
+    return services
 
 
 def _record(entry: Entry) -> None:
+    services = _services()
     try:
-        _audit().record(entry)
+        if entry.outcome != "denied" or services.throttle.noticed(context.current.get().address):
+            services.audit.record(entry)
     except Unavailable:
-        _audit().record_late(entry)
+        services.audit.record_late(entry)
