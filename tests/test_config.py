@@ -123,3 +123,9 @@ def test_dev_reads_its_master_key_from_the_instance_folder(tmp_path: Path) -> No
         _ = settings.master
     (tmp_path / "master.key").write_text(KEY + "\n")
     assert settings.master.active == "k1"
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "configuration.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`AUTHSERVER_{name.upper()}`" not in text]
+    assert missing == []
