@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import crypto
-from .errors import Unavailable
+from .errors import RequestRejected, Unavailable
 from .oauth.discovery import metadata
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Documents:
         self.metadata()
 
     def answer(self, environ: WSGIEnvironment, path: str, start: Any) -> list[bytes] | None:
-        """The answer to a GET of one of the documents; None for every other request."""
+        """The answer to a GET of one of the documents; None for other paths, RequestRejected for other methods."""
         if path == "/jwks":
             current: Callable[[], Document] = self.jwks
         elif path in METADATA_PATHS:
@@ -53,7 +53,9 @@ class Documents:
             return None
         method = environ.get("REQUEST_METHOD")
         if method not in ("GET", "HEAD"):
-            return None
+            raise RequestRejected(
+                405, "method", "This method is not supported here.", [("Allow", "GET, HEAD")]
+            )
         document = current()
         headers = list(document.headers)
         if document.etag in (tag.strip() for tag in environ.get("HTTP_IF_NONE_MATCH", "").split(",")):

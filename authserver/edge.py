@@ -120,6 +120,9 @@ class Edge:
                 size += len(name) + len(value)
         if size > self._header_limit:
             raise RequestRejected(431, "too_large", "The header fields are too large.")
+        if path.startswith("//"):
+            # the framework reads //token as /token; a proxy's rule about /token does not
+            raise RequestRejected(404, "not_found", "There is nothing at this address.")
         if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
             raise RequestRejected(400, "host", f"This server answers as {self._issuer}.")
 
@@ -188,6 +191,8 @@ def _answer(start: Any, status: int, body: dict[str, str], headers: Headers) -> 
 
 _PHRASES = {
     400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
     414: "URI Too Long",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",

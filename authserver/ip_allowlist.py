@@ -10,7 +10,10 @@ from .errors import Invalid
 
 MAX_NETWORKS = 1000
 
+WHOLE_INTERNET = "This is the whole Internet; say so with --allow-everywhere if you mean it."
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_address(text: str) -> Address | None:
@@ -45,7 +48,7 @@ def parse_network(text: str, *, everywhere: bool = False) -> str:
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise Invalid("Write an IPv4 network as such, not as mapped IPv6.")
     if network.prefixlen == 0 and not everywhere:
-        raise Invalid("This network is the whole Internet; say so with --allow-everywhere if you mean it.")
+        raise Invalid(WHOLE_INTERNET)
     return str(network)
 
 
@@ -54,7 +57,16 @@ def parse_networks(texts: Iterable[str], *, everywhere: bool = False) -> list[st
     networks = list(dict.fromkeys(parse_network(text, everywhere=everywhere) for text in texts))
     if len(networks) > MAX_NETWORKS:
         raise Invalid(f"An allowlist has at most {MAX_NETWORKS} networks.")
+    # two halves are the whole as well
+    if not everywhere and any(n.prefixlen == 0 for n in [*_merged(networks, 4), *_merged(networks, 6)]):
+        raise Invalid(WHOLE_INTERNET)
     return networks
+
+
+def _merged(networks: Iterable[str], version: int) -> list[Network]:
+    """The ranges of one address family in order, without overlaps."""
+    parsed = [n for n in map(ipaddress.ip_network, networks) if n.version == version]
+    return sorted(ipaddress.collapse_addresses(parsed))  # type: ignore[type-var]
 
 
 class Allowlist:
@@ -63,9 +75,8 @@ class Allowlist:
     def __init__(self, networks: Iterable[str]) -> None:
         self._ranges: dict[int, tuple[list[int], list[int]]] = {}
         for version in (4, 6):
-            parsed = [n for n in map(ipaddress.ip_network, networks) if n.version == version]
-            # collapsing leaves ranges that do not overlap: one bisection finds the only candidate
-            merged = sorted(ipaddress.collapse_addresses(parsed))  # type: ignore[type-var]
+            # ranges that do not overlap: one bisection finds the only candidate
+            merged = _merged(networks, version)
             if merged:
                 self._ranges[version] = (
                     [int(n.network_address) for n in merged],

@@ -82,8 +82,8 @@ def _show(
 ) -> None:
     print(f"{machine.described()}; {server_described()}")
     print(
-        f"{run.rounds} rounds, {run.requests} requests a case, {run.connections} connections, {seconds:.0f} s;"
-        " medians over rounds, ratios by round\n"
+        f"{run.rounds} rounds, {run.requests} requests a case, {run.connections} connections, "
+        f"{seconds:.0f} s; medians over rounds, ratios by round\n"
     )
     print(table.printed(result))
     if missing:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from authserver.wsgi import app
 
-JOBS_FILE = "BENCHMARK_JOBS_FILE"
+from .serve import JOBS_FILE
 
 for thread in threading.enumerate():
     if thread.name == "jobs" and JOBS_FILE in os.environ:

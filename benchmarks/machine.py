@@ -68,4 +68,5 @@ def described() -> str:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    return f"{model}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    linux, python = platform.release().partition("-")[0], platform.python_version()
+    return f"{model}, {os.cpu_count()} cores, Linux {linux}, Python {python}"

@@ -26,8 +26,7 @@ from authserver.models.token import Revocation
 from authserver.services import Services
 
 from . import machine
-from .issuer import JOBS_FILE
-from .serve import THREADS, WORKERS
+from .serve import JOBS_FILE, THREADS, WORKERS
 
 ROOT = Path(__file__).resolve().parent.parent
 # the real PostgreSQL and Redis of the tests: started here, ended with this process

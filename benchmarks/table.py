@@ -8,8 +8,8 @@ from typing import Any
 from .measure import Sample, Samples, middle, ratio
 
 HEAD = (
-    "case", "x empty", "x signing", "CPU us", "of it sealing", "DB us", "Redis us", "req/s", "p50 ms", "p99 ms",
-    "RSS MB", "bytes", "unlike",
+    "case", "x empty", "x signing", "CPU us", "of it sealing", "DB us", "Redis us", "req/s", "p50 ms",
+    "p99 ms", "RSS MB", "bytes", "unlike",
 )  # fmt: skip
 EMPTY = ("floor", "empty view")
 SIGNING = ("floor", "signing view")

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 # Ground to top. Rooms on one line may use those to their left; login and oauth never each other.
 FLOORS: list[list[str]] = [
     ["clock", "crypto", "context", "errors", "config", "logs", "process_lock"],
-    ["db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
+    ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
         "metrics", "jws", "audit", "keys", "ip_allowlist", "throttle", "tiers", "replay", "clients",
     ],
@@ -36,7 +36,8 @@ LIBRARIES = {
     "granian": {"cli"},
     "alembic": {"migrate"},
     "click": {"cli"},
-    "redis": {"resource_server"},
+    "psycopg": {"postgresql"},
+    "redis": {"resource_server", "throttle"},
 }
 # Where a whole room may not, one adapter of it may.
 ADAPTERS = {("resource_server/flask.py", "flask")}

@@ -27,14 +27,15 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 class HTTPRequest:
     """What the web layer hands over: nothing of Flask, nothing decoded yet.
 
-    ``headers`` has lower-case names; ``address`` is the client's true address.
+    ``headers`` has lower-case names; ``address`` is the client's true address. A ``body`` of None was
+    larger than the server reads.
     """
 
     endpoint: str
     method: str
     headers: Mapping[str, str]
     query: str
-    body: bytes
+    body: bytes | None
     address: str
 
 
@@ -75,6 +76,8 @@ def rejected(reason: str, description: str, status: int = 400) -> ProtocolError:
 
 def parse(request: HTTPRequest) -> ProtocolRequest:
     """The request with its parameters decoded once; ProtocolError for any other form than RFC 6749's."""
+    if request.body is None:
+        raise rejected("too_large", "The body is too large.", 413)
     if request.query:
         raise rejected("method_or_parameter", "Parameters belong in the request body.")
     _check_content_type(request.headers.get("content-type", ""))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
 from sqlalchemy import Connection, select
 
-from .. import clock, crypto, jws
+from .. import clock, jws
 from ..audit import Audit, Entry, Event
 from ..cache import Versions, raise_version
 from ..clients import ClientRecord
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from .server import AuthorizationServer
 
 LIST_TYP = "revocations+jwt"
+SLACK = 60
 table = table_of(Revocation)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedList:
-    """The list as a compact JWS, its entity tag, and what it was made from."""
+    """The list as a compact JWS, its entity tag, and what it was made from: version and period."""
 
     jws: str
     etag: str
-    version: int
-    made_at: int
+    made_from: tuple[int, int]
 
 
 class Revocations:
@@ -64,7 +64,9 @@ class Revocations:
 
     def end_in(self, connection: Connection, kind: str, value: str, expires_at: int) -> bool:
         """``end`` within the transaction of ``connection``, without its audit row."""
-        row = {"kind": kind, "value": value, "expires_at": expires_at, "revoked_at": clock.now()}
+        # a little longer than the tokens: an API that has just started looks within its leeway
+        until = expires_at + SLACK
+        row = {"kind": kind, "value": value, "expires_at": until, "revoked_at": clock.now()}
         first = insert_once(connection, Revocation, row)
         if first:
             raise_version(connection, "revocations")
@@ -76,21 +78,19 @@ class Revocations:
         Claims: iss, iat, exp (``revocations_lifetime`` later), jtis and gids, each an object of value to
         the time when it may be forgotten.
         """
-        version = self._versions.current()["revocations"]
+        # all workers make the same list in the same while, so one's answer confirms another's
+        current = (self._versions.current()["revocations"], clock.now() // (self._lifetime // 5))
         held = self._list
-        if held is None or held.version != version or clock.now() - held.made_at >= self._lifetime // 5:
+        if held is None or held.made_from != current:
             with self._lock:
                 held = self._list
-                if (
-                    held is None
-                    or held.version != version
-                    or clock.now() - held.made_at >= self._lifetime // 5
-                ):
-                    held = self._list = self._make(version)
+                if held is None or held.made_from != current:
+                    held = self._list = self._make(current)
         return held
 
-    def _make(self, version: int) -> SignedList:
-        now = clock.now()
+    def _make(self, current: tuple[int, int]) -> SignedList:
+        version, period = current
+        now = period * (self._lifetime // 5)
         with self._database.reading() as connection:
             found = connection.execute(
                 select(table.c.kind, table.c.value, table.c.expires_at).where(table.c.expires_at > now)
@@ -99,7 +99,7 @@ class Revocations:
         for kind in ("jti", "gid"):
             claims[f"{kind}s"] = {row.value: row.expires_at for row in found if row.kind == kind}
         text = self._keys.sign(LIST_TYP, claims, self._alg)
-        return SignedList(text, f'"{crypto.b64u(crypto.digest(text))[:22]}"', version, now)
+        return SignedList(text, f'"{version}.{period}"', current)
 
 
 class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]

@@ -91,6 +91,8 @@ class Tokens:
             raise jws.Rejected("iat")
         if not all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "jti", "scope")):
             raise jws.Rejected("claims")
+        if not isinstance(claims.get("aud"), str | list):
+            raise jws.Rejected("aud")
         return claims
 
     def ended(self, claims: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..oauth.request import HTTPRequest
 from ..oauth.server import Answer
@@ -32,9 +33,20 @@ def incoming(endpoint: str) -> HTTPRequest:
         method=request.method,
         headers=headers,
         query=environ.get("QUERY_STRING", ""),
-        body=request.get_data(cache=False),
+        body=body(),
         address=environ.get("REMOTE_ADDR", ""),
     )
+
+
+def body() -> bytes | None:
+    """The body as it came; None when it is larger than the limit, so that the refusal counts like any other."""
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        return None
+    # of a body without a length (chunked) Werkzeug gives what fits, and says nothing of the rest
+    cut_off = request.content_length is None and len(data) >= services().settings.body_limit
+    return None if cut_off else data
 
 
 def respond(answer: Answer) -> Response:

@@ -26,15 +26,16 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Return settings from `PAYMENTS_*` variables, or from the file that `PAYMENTS_DEMO` names."""
-        database = Path(environ.get("PAYMENTS_DATABASE", "instance/payments.db"))
         if "PAYMENTS_DEMO" in environ:
-            return cls.from_demo(Path(environ["PAYMENTS_DEMO"]), database)
+            demo = Path(environ["PAYMENTS_DEMO"])
+            return cls.from_demo(demo, Path(environ.get("PAYMENTS_DATABASE", demo.parent / "payments.db")))
         names = ("PAYMENTS_ISSUER", "PAYMENTS_CLIENT_ID", "PAYMENTS_CLIENT_SECRET")
         missing = [name for name in names if not environ.get(name)]
         if missing:
             raise SettingsError(f"set {', '.join(missing)}, or name a demo.json with --demo")
         issuer, client_id, client_secret = (environ[name] for name in names)
         audience = environ.get("PAYMENTS_AUDIENCE", DEFAULT_AUDIENCE)
+        database = Path(environ.get("PAYMENTS_DATABASE", "instance/payments.db"))
         return cls(issuer, client_id, client_secret, audience, database)
 
     @classmethod

@@ -156,9 +156,7 @@ def test_keys_of_two_clients_do_not_meet(client: Client, issuer: Issuer, setting
     assert count(settings, "payment") == 2
 
 
-@pytest.mark.parametrize(
-    "key", [None, "", "short", "x" * 129, "a b c d e f", "key-0000000\u00e9", '"key-00000001"']
-)
+@pytest.mark.parametrize("key", [None, "", "x" * 129, "a b c d e f", "key-0000000\u00e9", '"key-00000001"'])
 def test_a_payment_without_a_proper_key_is_refused(
     client: Client, issuer: Issuer, settings: Settings, key: str | None
 ) -> None:

@@ -222,6 +222,15 @@ def test_a_short_cache_still_judges_the_scope_of_each_request(issuer: FakeIssuer
     assert issuer.hits["/introspect"] == 1
 
 
+def test_a_short_cache_remembers_a_token_whose_scope_was_not_enough(issuer: FakeIssuer, clock: Clock) -> None:
+    counting(issuer)
+    cached = ShortCache(validator(issuer), seconds=5, clock=clock, wall=clock)
+    with pytest.raises(InsufficientScope):
+        cached.validate(TOKEN, scope="refunds:create")
+    assert cached.validate(TOKEN, scope="payments:read")
+    assert issuer.hits["/introspect"] == 1
+
+
 def test_a_short_cache_ends_with_the_token_and_keeps_no_refusal(issuer: FakeIssuer, clock: Clock) -> None:
     counting(issuer)
     cached = ShortCache(validator(issuer), seconds=60, clock=lambda: 0.0, wall=clock)

@@ -155,6 +155,13 @@ def test_a_forked_child_shares_the_sqlite_store_safely(tmp_path: Path) -> None:
     said = in_a_fork(lambda: f"{store.claim('parent', soon())} {store.claim('child', soon())}")
     assert said == "False True"
     assert not store.claim("child", soon())
+    mine = store._connection
+
+    def opens_anew() -> str:
+        store.claim("grandchild", soon())
+        return str(store._connection is not mine)
+
+    assert in_a_fork(opens_anew) == "True"
     store.close()
 
 

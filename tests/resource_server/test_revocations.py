@@ -160,6 +160,29 @@ def test_a_304_never_confirms_a_list_that_has_expired(
         revocations.check("token-1", None)
 
 
+def test_a_list_that_expires_during_an_outage_counts_no_longer(
+    issuer: FakeIssuer, clock: Clock, published: Published
+) -> None:
+    revocations = revocation_list(issuer, clock, stale=10_000)
+    assert not refused(revocations, "token-1")
+    issuer.replies["/revocations"] = Reply(500)
+    clock.now += 299
+    assert not refused(revocations, "token-1")
+    clock.now += 1
+    with pytest.raises(Unavailable):
+        revocations.check("token-1", None)
+
+
+def test_an_expired_list_does_not_displace_the_one_that_holds(
+    issuer: FakeIssuer, clock: Clock, published: Published
+) -> None:
+    revocations = revocation_list(issuer, clock)
+    assert not refused(revocations, "token-1")
+    issuer.replies["/revocations"] = signed(issuer.key, published.members(iat=NOW - 300, exp=NOW))
+    clock.now += 2
+    assert not refused(revocations, "token-1")
+
+
 def test_what_was_revoked_stays_revoked_when_an_older_list_turns_up(
     issuer: FakeIssuer, clock: Clock, published: Published
 ) -> None:

@@ -111,3 +111,8 @@ def test_every_reason_for_refusal_of_a_jwt_has_a_vector() -> None:
 def test_the_file_holds_no_private_key() -> None:
     for key in VECTORS["jwks"]["keys"]:
         assert not {"d", "p", "q", "k"} & key.keys()
+
+
+def test_the_page_names_every_reason() -> None:
+    page = (FILE.parents[1] / "validating-tokens.md").read_text()
+    assert all(f"`{vector['reason']}`" in page for vector in VECTORS["access_tokens"] if vector["reason"])

@@ -1,15 +1,12 @@
-"""Makes docs/test-vectors/access-tokens.json: `.venv/bin/python tests/resource_server/vectors.py`.
+"""Makes docs/test-vectors/access-tokens.json: `PYTHONPATH=tests .venv/bin/python -m resource_server.vectors`.
 
 Keys are new at each run; the ids, the reasons and `now` stay.
 """
 
 import hmac
 import json
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path[:0] = [str(Path(__file__).parents[1])]
 
 from resource_server.signing import AUDIENCE, NOW, SigningKey, b64, claims, encode, jwks
 

@@ -1,0 +1,169 @@
+"""Signing keys through their life, the clock, and what is published of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from authserver import clock
+from authserver.errors import Invalid
+from authserver.keys import Key
+from authserver.purge import purge as purge_rows
+
+from ..forge import active_key, claims_of, header_of, signed
+from ..runner import Run
+
+ALG = "ES256"
+
+
+def walk(run: Run, seconds: int) -> None:
+    """The clock moves on, or back."""
+    run.clock.walk(seconds)
+
+
+def purge(run: Run) -> None:
+    """Rows whose time is over are gone."""
+    purge_rows(run.world.services.database)
+
+
+def compromise(run: Run) -> None:
+    """The active key is no longer trusted."""
+    _rotate(run, compromise=True)
+
+
+def make_keys(run: Run, algs: list[str]) -> None:
+    """There are keys of more algorithms."""
+    for alg in algs:
+        run.world.services.rotation.ensure(alg)
+    run.world.services.versions.forget()
+
+
+def sign_with_retired_key(run: Run, save: str) -> None:
+    """A token dated after its key retired, with the claims of ``{at}`` otherwise."""
+    retired = active_key(run.world)
+    _rotate(run)
+    run.clock.walk(10)
+    claims = claims_of(run.saved["at"]) | {"iat": clock.now(), "exp": clock.now() + 300}
+    run.saved[save] = signed(retired.pair, header_of(run.saved["at"]), claims)
+    run.secrets.add(run.saved[save])
+
+
+def rotation_too_early(run: Run) -> None:
+    """The keys stay as they are."""
+    _rotate_after_wait(run)
+    before = _published(run)
+    with pytest.raises(Invalid):
+        run.world.services.rotation.rotate(ALG)
+    assert _published(run) == before
+    assert run.world.events("key.rotated")[-1]["detail"]["kid"] == active_key(run.world).kid
+
+
+def rotation_with_tokens_out(run: Run) -> None:
+    """Two rotations: every token counts to its exp; every key is published before, while and after it signs."""
+    settings = run.world.services.settings
+    outstanding: dict[str, str] = {}
+    seen_before_use: set[str] = set(_published(run))
+    for _ in range(2):
+        token = _token(run)
+        outstanding[token] = header_of(token)["kid"]
+        run.clock.walk(settings.access_token_lifetime - 10)
+        late = _token(run)
+        run.clock.walk(settings.jwks_max_age)
+        kid = _rotate(run)
+        assert kid in seen_before_use, "a key signed that nobody had seen"
+        seen_before_use |= set(_published(run))
+        assert header_of(_token(run))["kid"] == kid
+        assert header_of(late)["kid"] in _published(run), "a key left while its token lived"
+        fresh = _token(run)
+        run.clock.walk(settings.access_token_lifetime - 1)
+        _introspect(run, fresh, active=True)
+        run.clock.walk(1)
+        _introspect(run, fresh, active=False)
+    run.clock.walk(settings.access_token_lifetime + settings.jwks_max_age)
+    run.world.services.rotation.advance()
+    run.world.services.versions.forget()
+    left = _published(run)
+    assert not set(outstanding.values()) & set(left), "a key is published after its last token ended"
+    rows = run.world.events("key.rotated")
+    assert len(rows) == 2
+    assert {row["outcome"] for row in rows} == {"succeeded"}
+    assert run.world.events("key.created")
+
+
+def shape_of_jwks(run: Run) -> None:
+    """Each key has kid, alg and use, nothing private, and enough bits."""
+    keys = _jwks(run)
+    kids = [key["kid"] for key in keys]
+    assert len(set(kids)) == len(kids) >= 2
+    public = {"EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}, "RSA": {"n", "e"}}
+    for key in keys:
+        assert set(key) == {"kid", "alg", "use", "kty"} | public[key["kty"]], key
+        assert key["use"] == "sig"
+        assert key["alg"] in ("ES256", "EdDSA", "PS256")
+        if key["kty"] == "RSA":
+            assert len(key["n"]) * 6 >= 2048 - 6
+
+
+def metadata_is_true(run: Run) -> None:
+    """Each advertised endpoint answers, each advertised method and grant works, and no other."""
+    reply = run.send({"status": 200}, send="GET /.well-known/oauth-authorization-server")
+    document: dict[str, Any] = reply.json
+    assert document == run.send({"status": 200}, send="GET /.well-known/openid-configuration").json
+    issuer = run.world.services.settings.issuer
+    assert document["issuer"] == issuer
+    text = reply.body.decode()
+    for weak in ('"none"', '"plain"', "HS256", "RS256", "implicit", "password"):
+        assert weak not in text or weak == '"none"', weak
+    assert "none" not in document["token_endpoint_auth_methods_supported"]
+    for name, url in document.items():
+        if name.endswith("_endpoint"):
+            path = url.removeprefix(issuer)
+            run.send({"status": 405, "headers": {"allow": "^POST$"}}, send=f"GET {path}")
+        elif name.endswith("_uri"):
+            run.send({"status": 200}, send=f"GET {url.removeprefix(issuer)}")
+    form = {"grant_type": "client_credentials", "scope": "reports"}
+    working = {"client_secret_basic": "web1", "client_secret_post": "web_post"}
+    assert set(document["token_endpoint_auth_methods_supported"]) == set(working)
+    assert set(document["introspection_endpoint_auth_methods_supported"]) == set(working)
+    assert set(document["revocation_endpoint_auth_methods_supported"]) == {*working, "none"}
+    for client in working.values():
+        run.send({"status": 200, "issued": 1}, **{"send": "POST /token", "as": client, "form": form})
+    for client in (*working.values(), "spa1"):
+        run.send({"status": 200}, **{"send": "POST /revoke", "as": client, "form": {"token": "x"}})
+    assert document["grant_types_supported"] == ["client_credentials"]
+    for scope in document["scopes_supported"]:
+        assert scope in run.world.services.scopes.all()
+
+
+def _token(run: Run) -> str:
+    form = {"grant_type": "client_credentials", "scope": "accounts:read"}
+    reply = run.send({"status": 200, "issued": 1}, **{"send": "POST /token", "as": "web1", "form": form})
+    return str(reply.json["access_token"])
+
+
+def _introspect(run: Run, token: str, *, active: bool) -> None:
+    run.send(
+        {"status": 200, "body": {"active": active}},
+        **{"send": "POST /introspect", "as": "rs_accounts", "form": {"token": token}},
+    )
+
+
+def _jwks(run: Run) -> list[dict[str, Any]]:
+    return list(run.send({"status": 200}, send="GET /jwks").json["keys"])
+
+
+def _published(run: Run) -> list[str]:
+    return [key["kid"] for key in _jwks(run)]
+
+
+def _rotate(run: Run, *, compromise: bool = False) -> str:
+    kid = run.world.services.rotation.rotate(ALG, compromise=compromise)
+    run.world.services.versions.forget()
+    return kid
+
+
+def _rotate_after_wait(run: Run) -> Key:
+    run.clock.walk(run.world.services.settings.jwks_max_age)
+    _rotate(run)
+    return active_key(run.world)

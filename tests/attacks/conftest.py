@@ -1,0 +1,59 @@
+"""Servers for cases that need more than WSGI, and what all cases share."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from plugins.app import MASTER, WIDE_LIMITS, World, populate
+from running import RunningServer
+from services import PostgresCluster, RedisServer
+
+from authserver.app import create_app, services_of
+from authserver.config import Settings
+
+from .invariants import Descriptions
+
+
+@dataclasses.dataclass
+class Live:
+    """A running server and the rooms behind it."""
+
+    server: RunningServer
+    world: World
+
+
+@pytest.fixture(scope="session")
+def descriptions() -> Descriptions:
+    return Descriptions()
+
+
+def _start(directory: Path, workers: int, database_url: str, **settings: str) -> Iterator[Live]:
+    settings |= {"master_keys": MASTER, "database_url": database_url, **WIDE_LIMITS}
+    server = RunningServer(directory, workers=workers, **settings)
+    server.command("db", "upgrade")
+    with server:
+        app = create_app(Settings.load(server.environment, cache_confirm_ms=10))
+        world = populate(app)
+        time.sleep(1)  # by then every worker knows of the clients and scopes
+        yield Live(server, world)
+        services_of(app).database.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One worker on SQLite."""
+    directory = tmp_path_factory.mktemp("live")
+    yield from _start(directory, 1, f"sqlite:///{directory / 'authserver.db'}")
+
+
+@pytest.fixture(scope="session")
+def fleet(
+    postgres_cluster: PostgresCluster, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Live]:
+    """Two workers on PostgreSQL and Redis."""
+    directory, database_url = tmp_path_factory.mktemp("fleet"), postgres_cluster.create_database()
+    yield from _start(directory, 2, database_url, redis_url=redis_server.url)

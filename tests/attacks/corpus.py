@@ -1,0 +1,115 @@
+"""The cases: read from ``cases/*.yaml``, one file an area, and judged for their form before any runs.
+
+A case has ``id``, ``title`` and ``steps``. Around them:
+
+- ``waits_for``: the feature without which it cannot run; such a case has no steps and is not run.
+- ``part_waits``: what of it waits for later features, while ``steps`` run what exists.
+- ``server``: ``live`` for raw sockets against ``authserver serve``, ``fleet`` for two workers of it on
+  PostgreSQL and Redis; over WSGI on either database otherwise.
+- ``settings``: settings of its own; ``clock: true``: the clock stands still until an action walks it.
+- ``expect``: what every ``send`` of it expects unless the step says otherwise (runner.py).
+- ``tampers: true``: it breaks the audit chain itself, so that the chain is not verified after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CASES = Path(__file__).parent / "cases"
+
+# The ids that every area has in common with other suites; each must be here, run or named as waiting.
+SHARED = {
+    "client_auth": "CA 001 006 008 010 011 017 018 019 020 022 024 025",
+    "http": "HT 001 003 004 006 011 012 015 016 017",
+    "introspection_userinfo": "IN 001 003 007 008 010 011 012",
+    "revocation": "RV 001 003 005 006",
+    "keys_clock": "KY 001 002 004 007 010 012",
+    "rate_limit": "RL 001 002 006 012 013 014 016 017",
+    "adaptive_ip": "AD 001 002 003 006 008 009 011",
+    "audit": "AU 001 002 008 009 010 012 013",
+}
+
+STEP_KEYS = {
+    "send": {
+        "send", "as", "auth", "form", "body", "query", "headers", "type", "address", "chunked",
+        "each", "repeat", "parallel", "save", "expect",
+    },
+    "token": {"token", "as", "form", "address"},
+    "do": {"do", "with"},
+}  # fmt: skip
+EXPECT_KEYS = {
+    "status", "statuses", "error", "headers", "body", "body_only", "body_absent",
+    "audit", "client_ip", "issued", "rows",
+}  # fmt: skip
+CASE_KEYS = {
+    "id", "title", "steps", "waits_for", "part_waits", "server", "settings", "clock", "expect", "tampers",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case as written; ``area`` is the name of its file."""
+
+    id: str
+    area: str
+    title: str
+    steps: tuple[dict[str, Any], ...] = ()
+    waits_for: str = ""
+    part_waits: str = ""
+    server: str = "wsgi"
+    settings: dict[str, Any] = field(default_factory=dict)
+    clock: bool = False
+    expect: dict[str, Any] = field(default_factory=dict)
+    tampers: bool = False
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def shared_ids() -> dict[str, list[str]]:
+    """The shared ids by area."""
+    return {
+        area: [f"{prefix}-{number}" for number in numbers]
+        for area, (prefix, *numbers) in ((a, text.split()) for a, text in SHARED.items())
+    }
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every case, in the order of areas and files."""
+    found: list[Case] = []
+    for area in SHARED:
+        records = yaml.safe_load((CASES / f"{area}.yaml").read_text("utf-8"))
+        # a record without an id holds anchors for those after it
+        found += [_case(area, record) for record in records if "id" in record]
+    ids = [case.id for case in found]
+    assert len(ids) == len(set(ids)), sorted(i for i in ids if ids.count(i) > 1)
+    return tuple(found)
+
+
+def runnable(server: str) -> list[Case]:
+    """The cases that run on ``server``."""
+    return [case for case in cases() if case.steps and case.server == server]
+
+
+def _case(area: str, record: dict[str, Any]) -> Case:
+    place = record["id"]
+    _known(place, record, CASE_KEYS)
+    _known(place, record.get("expect", {}), EXPECT_KEYS)
+    for step in record.get("steps", ()):
+        kind = next((kind for kind in STEP_KEYS if kind in step), None)
+        assert kind is not None, f"{place}: a step is one of {', '.join(STEP_KEYS)}"
+        _known(place, step, STEP_KEYS[kind])
+        _known(place, step.get("expect", {}), EXPECT_KEYS)
+    case = Case(**{**record, "area": area, "steps": tuple(record.get("steps", ()))})
+    assert bool(case.steps) != bool(case.waits_for), f"{place}: it has steps, or it waits for a feature"
+    return case
+
+
+def _known(place: str, given: dict[str, Any], known: set[str]) -> None:
+    assert set(given) <= known, f"{place}: {sorted(set(given) - known)} means nothing here"

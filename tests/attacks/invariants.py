@@ -1,0 +1,165 @@
+"""What must hold after every case: no state but what is allowed, honest errors, audit rows, no secret told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from authserver import logs
+from authserver.audit.chain import CHECKPOINT_TYP
+from authserver.audit.chain import rows as audit_rows
+from authserver.audit.verify import verify
+from authserver.db import table_of
+from authserver.ip_allowlist import parse_address
+from authserver.models.client import Client, ClientSecret, ResourceServer
+from authserver.models.network import ClientNetwork
+from authserver.models.replay import Replay
+from authserver.models.scope import RateTier, Scope
+from authserver.models.signing_key import SigningKey
+from authserver.models.token import Revocation
+from authserver.services import Services
+
+from .wire import Reply
+
+STATE = [
+    table_of(model)
+    for model in (
+        Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey
+    )
+]  # fmt: skip
+# events of a request that was served; every other one is a refusal
+SERVED = {"token.issued", "introspection.ok", "token.revoked", "revocation.noop"}
+# RFC 6749 §5.2
+DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+# what a request says in the words of the protocol, and a fixed text may say too
+PROTOCOL_WORDS = {"application/x-www-form-urlencoded", "application/json", "client", "token", "scope", "resource"}
+SHORT = 6
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The rows of every table of state, and how many tokens were ever issued."""
+
+    tables: dict[str, Counter[str]]
+    issued: int
+
+    @classmethod
+    def of(cls, services: Services) -> Snapshot:
+        with services.database.reading() as connection:
+            tables = {
+                table.name: Counter(repr(tuple(row)) for row in connection.execute(select(table)))
+                for table in STATE
+            }
+            issued = select(func.count()).where(audit_rows.c.event == "token.issued")
+            return cls(tables, connection.execute(issued).scalar_one())
+
+
+def check_state(before: Snapshot, after: Snapshot, rows: dict[str, int], issued: int) -> None:
+    """I2: tables not named in ``rows`` are as they were; those named have so many rows more."""
+    for name, content in after.tables.items():
+        if name in rows:
+            assert content.total() - before.tables[name].total() == rows[name], f"rows of {name}"
+        else:
+            assert content == before.tables[name], f"{name} changed"
+    assert after.issued - before.issued == issued, "tokens issued"
+
+
+class Descriptions:
+    """I3: one text for one reason, in every answer of the whole run."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, str, int], str] = {}
+
+    def check(self, reason: tuple[str, str, int], text: str) -> None:
+        assert self._texts.setdefault(reason, text) == text, f"two texts for {reason}"
+
+
+def check_error(reply: Reply) -> None:
+    """I3: a JSON error in the form of RFC 6749 §5.2 that nobody stores."""
+    assert reply.headers.get("content-type") == "application/json", reply.headers
+    assert reply.headers.get("cache-control") == "no-store", reply.headers
+    if reply.request.method == "HEAD":
+        return
+    body = reply.json
+    assert set(body) <= {"error", "error_description"}, body
+    assert isinstance(body["error"], str), body
+    assert DESCRIPTION.fullmatch(body["error_description"]), body
+
+
+def check_echo(reply: Reply, sent: list[str]) -> None:
+    """I3, I6: nothing that the caller chose comes back in an error."""
+    told = reply.body.decode("utf-8", "replace") + json.dumps(reply.headers)
+    for value in map(str.strip, sent):
+        if len(value) >= SHORT and value.lower() not in PROTOCOL_WORDS:
+            assert value not in told, f"{value[:80]!r} came back"
+
+
+def check_audit_row(row: dict[str, Any], client_ip: str) -> None:
+    """I5: whoever reads the row knows how it ended, who it was and from where."""
+    assert row["outcome"] == ("succeeded" if row["event"] in SERVED else "denied"), row
+    assert row["request_id"], row
+    assert row["actor"], row
+    assert row["worker"], row
+    assert row["at_ms"] > 10**12, row
+    assert row["resource"], row
+    assert row["client_ip"] == client_ip, row
+
+
+def canonical(address: str) -> str:
+    """How an address is written in the audit log."""
+    parsed = parse_address(address)
+    return "" if parsed is None else str(parsed)
+
+
+def check_chain(services: Services) -> None:
+    """I5: every row has its place, and the chain holds."""
+    services.sealer.seal()
+    verdict = verify(
+        services.database, services.master, lambda text: services.keys.verify_checkpoint(text, CHECKPOINT_TYP)
+    )
+    assert verdict.whole, verdict
+    assert verdict.rows > 0
+
+
+class Logbook(logging.Handler):
+    """Every line that the process logged, at the level and in the form of a server told to log all it may."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(logs.JSONLines())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    @contextmanager
+    def open(self) -> Iterator[Logbook]:
+        root = logging.getLogger()
+        levels = {name: logging.getLogger(name).level for name in logs.FLOORS}
+        level = root.level
+        root.addHandler(self)
+        root.setLevel(logging.DEBUG)
+        for name, floor in logs.FLOORS.items():
+            logging.getLogger(name).setLevel(floor)
+        try:
+            yield self
+        finally:
+            root.removeHandler(self)
+            root.setLevel(level)
+            for name, old in levels.items():
+                logging.getLogger(name).setLevel(old)
+
+
+def check_secrets(secrets: set[str], places: dict[str, str]) -> None:
+    """I6: none of ``secrets`` is in any of the texts ``places``."""
+    for place, text in places.items():
+        for secret in secrets:
+            assert secret not in text, f"{secret[:12]}… is in the {place}"

@@ -1,0 +1,57 @@
+"""Every case that can run, against the app over WSGI on both databases or against real server processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from plugins.app import populate
+
+from .actions import ACTIONS
+from .conftest import Live
+from .corpus import Case, runnable
+from .invariants import Descriptions
+from .runner import Run
+from .wire import LiveWire, WSGIWire
+
+
+@pytest.mark.parametrize("case", runnable("wsgi"), ids=str)
+def test_attack(
+    case: Case, make_app: Callable[..., Flask], descriptions: Descriptions, request: pytest.FixtureRequest
+) -> None:
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in case.settings.items()}
+    redis = None
+    if settings.get("redis_url"):
+        server = request.getfixturevalue("redis_server")
+        server.flushall()
+        redis = settings["redis_url"] = server.url
+    clock = None
+    if case.clock:
+        clock = request.getfixturevalue("moving_clock")
+        # not before the keys of the database were made
+        clock.at = float(int(time.time()))
+    world = populate(make_app(**settings))
+    run = Run(world, WSGIWire(world.app, world.services.settings.issuer), descriptions)
+    run.clock, run.redis = clock, redis
+    run.play(case, ACTIONS)
+
+
+@pytest.mark.parametrize("case", runnable("live"), ids=str)
+def test_attack_on_a_server(case: Case, live: Live, descriptions: Descriptions) -> None:
+    _play_live(case, live, descriptions)
+
+
+@pytest.mark.parametrize("case", runnable("fleet"), ids=str)
+def test_attack_on_several_workers(case: Case, fleet: Live, descriptions: Descriptions) -> None:
+    _play_live(case, fleet, descriptions)
+
+
+def _play_live(case: Case, live: Live, descriptions: Descriptions) -> None:
+    begin = live.server.log.stat().st_size
+    run = Run(live.world, LiveWire(live.server.port, f"localhost:{live.server.port}"), descriptions)
+    run.live = live.server
+    run.more_logs = lambda: live.server.log.read_bytes()[begin:].decode("utf-8", "replace")
+    run.play(case, ACTIONS)
