@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
 
-CACHES = ("clients", "keys", "scopes", "tiers", "revocations")
+CACHES = ("clients", "keys", "scopes", "tiers", "revocations", "users")
 
 
 class CacheVersion(Base):

@@ -1,8 +1,8 @@
-"""Revocations: the little that must be remembered of tokens that validate without a database."""
+"""Refresh tokens, and the little that must be remembered of tokens that validate without a database."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -17,3 +17,16 @@ class Revocation(Base):
     value: Mapped[str] = mapped_column(String(128), primary_key=True)
     revoked_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class RefreshToken(Base):
+    """A refresh token as a digest; the family is its ``gid``. A spent one that returns ends the family."""
+
+    __tablename__ = "refresh_token"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    gid: Mapped[str] = mapped_column(ForeignKey("authorization.gid"), index=True)
+    client_id: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    used_at: Mapped[int | None] = mapped_column(BigInteger)

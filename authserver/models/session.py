@@ -1,0 +1,28 @@
+"""Sessions of people's browsers: server-side, found by the digest of a cookie."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db import Base
+
+
+class Session(Base):
+    """A logged-in browser. ``sid`` names it in tokens and lists; the cookie's value is nowhere."""
+
+    __tablename__ = "session"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    sid: Mapped[str] = mapped_column(String(32), unique=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), index=True)
+    acr: Mapped[str] = mapped_column(String(60))
+    amr: Mapped[list[str]] = mapped_column(JSON)
+    auth_time: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    last_seen_at: Mapped[int] = mapped_column(BigInteger)
+    # absolute; idle expiry is counted from last_seen_at
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    ended_at: Mapped[int | None] = mapped_column(BigInteger)
+    client_ip: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(256))

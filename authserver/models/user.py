@@ -1,0 +1,43 @@
+"""People: who may log in, and the single-use links by which they set a password."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..db import Base
+
+STATES = ("invited", "active", "disabled")
+
+
+class User(Base):
+    """A person. ``username`` and ``email`` rest in the form that lookups use (users.normalise)."""
+
+    __tablename__ = "user_account"
+
+    user_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    username: Mapped[str] = mapped_column(String(128), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str | None] = mapped_column(String(300))
+    password_changed_at: Mapped[int | None] = mapped_column(BigInteger)
+    # failures in a row over all factors; an attempt is counted before it is judged
+    failures: Mapped[int] = mapped_column(Integer)
+    locked_until: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    # rises with every change; drives the caches
+    version: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class UserLink(Base):
+    """A single-use link, as a digest: ``enrol`` for a new account, ``reset`` for a lost password."""
+
+    __tablename__ = "user_link"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), index=True)
+    purpose: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    used_at: Mapped[int | None] = mapped_column(BigInteger)
