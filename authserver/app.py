@@ -14,7 +14,7 @@ from .edge import Edge
 from .jobs import Jobs
 from .process_lock import hold_alone
 from .services import Services, build
-from .web import errors, health, home, oauth
+from .web import account, authorize, consent, csrf, enrol, errors, headers, health, home, login, logout, oauth
 
 EXTENSION = "authserver"
 EDGE = "authserver.edge"
@@ -41,8 +41,11 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     services = build(app, settings)
     app.extensions[EXTENSION] = services
-    for blueprint in (home.blueprint, oauth.blueprint, health.blueprint):
-        app.register_blueprint(blueprint)
+    for room in (home, oauth, health, authorize, consent, login, enrol, logout, account):
+        app.register_blueprint(room.blueprint)
+    app.jinja_env.globals["operator_name"] = settings.operator_name
+    csrf.install(app)
+    headers.install(app)
     errors.install(app)
     app.extensions[EDGE] = app.wsgi_app = Edge(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

@@ -17,6 +17,8 @@ from . import crypto
 
 PREFIX = "AUTHSERVER_"
 SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
+# RS256 for ID tokens alone (OpenID Connect Discovery §3): no access token is ever signed or read with it
+ID_TOKEN_ALGS = (*SIGNING_ALGS, "RS256")
 # What must not stay in a process's environment, where a debugger or a crash report would show it.
 SECRET_FIELDS = ("master_keys", "database_url", "redis_url")
 
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
 
     access_token_alg: Literal["ES256", "EdDSA", "PS256"] = "ES256"  # noqa: S105 - an algorithm
     access_token_lifetime: int = Field(300, ge=30, le=3600)
+    # how long an authorization with offline_access may be refreshed, counted from consent
+    refresh_token_lifetime: int = Field(2_592_000, ge=3600, le=31_536_000)
     key_rotation_days: int = Field(90, ge=1, le=730)
     jwks_max_age: int = Field(300, ge=1, le=86400)
     revocations_lifetime: int = Field(300, ge=10, le=3600)
@@ -64,11 +68,28 @@ class Settings(BaseSettings):
     argon2_parallelism: int = Field(1, ge=1)
     secret_hash_concurrency: int = Field(2, ge=1)
     secret_hash_queue: int = Field(32, ge=0)
+    login_hash_concurrency: int = Field(2, ge=1)
+    login_hash_queue: int = Field(32, ge=0)
+
+    # the second factor of payments; none is for demonstrations, where nobody's money moves
+    payment_sca: Literal["none"] = "none"
+
+    # who people see that they are dealing with
+    operator_name: str = Field("authserver", min_length=1, max_length=60)
+    # PSD2 RTS art. 4(3)(d): five minutes without activity
+    session_idle: int = Field(300, ge=30, le=3600)
+    session_lifetime: int = Field(43_200, ge=300, le=86_400)
+    sessions_per_user: int = Field(20, ge=1, le=1000)
 
     # count/seconds; see docs/limits.md for what each one counts
     limit_address: str = "60000/60"
     limit_address_failures: str = "120/60"
     limit_client_failures: str = "30/60"
+    limit_authorize_address: str = "300/60"
+    limit_login_address: str = "20/300"
+    limit_login_server: str = "3000/60"
+    # failed logins of all addresses that raise the alarm
+    login_alarm: str = "100/300"
 
     url_limit: int = 8192
     header_limit: int = 16384
@@ -97,7 +118,15 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(item)
         return value
 
-    @field_validator("limit_address", "limit_address_failures", "limit_client_failures")
+    @field_validator(
+        "limit_address",
+        "limit_address_failures",
+        "limit_client_failures",
+        "limit_authorize_address",
+        "limit_login_address",
+        "limit_login_server",
+        "login_alarm",
+    )
     @classmethod
     def _limit(cls, value: str) -> str:
         if not re.fullmatch(r"[1-9][0-9]{0,8}/[1-9][0-9]{0,5}", value):
@@ -120,6 +149,11 @@ class Settings(BaseSettings):
         """Whether the issuer is plain http on this machine, which the dev profile alone allows."""
         parts = urlsplit(self.issuer)
         return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+
+    @property
+    def payments_open(self) -> bool:
+        """Whether payment_initiation may be asked for: in production never without a second factor."""
+        return self.profile == "dev" or self.payment_sca != "none"
 
     @property
     def master(self) -> crypto.MasterKeys:

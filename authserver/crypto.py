@@ -59,6 +59,11 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def sha512(data: bytes) -> bytes:
+    """SHA-512 of ``data``."""
+    return hashlib.sha512(data).digest()
+
+
 def mac(key: bytes, *parts: bytes) -> bytes:
     """HMAC-SHA-256 over ``parts``, each preceded by its length so that no two lists collide."""
     message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -37,7 +37,10 @@ FORWARDING = (
     "HTTP_X_CLIENT_CERT", "HTTP_X_CLIENT_VERIFY", "HTTP_PROXY",
 )  # fmt: skip
 HEALTH = ("/healthz", "/readyz", "/metrics")
-ENDPOINTS = {f"/{name}": name for name in ("token", "introspect", "revoke", "revocations", "jwks")}
+# an authorization request that the core never sees has its own event all the same
+TOO_LARGE = "request_too_large"
+NAMED = ("token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize")
+ENDPOINTS = {f"/{name}": name for name in NAMED}
 
 
 class Edge:
@@ -113,7 +116,8 @@ class Edge:
     def _judge(self, environ: WSGIEnvironment, path: str) -> None:
         """RequestRejected for a request that is too large in its head, or meant for another host."""
         if len(path) + len(environ.get("QUERY_STRING", "")) > self._url_limit:
-            raise RequestRejected(414, "too_large", "The URL is too long.")
+            reason = TOO_LARGE if path == "/authorize" else "too_large"
+            raise RequestRejected(414, reason, "The URL is too long.")
         size = 0
         for name, value in environ.items():
             if name.startswith("HTTP_"):
@@ -159,7 +163,8 @@ class Edge:
         )
 
     def _reject(self, rejection: RequestRejected, start: Any) -> list[bytes]:
-        entry = Entry(Event.HTTP_REJECTED, "denied", rejection.reason)
+        event = Event.AUTHZ_REJECTED if rejection.reason == TOO_LARGE else Event.HTTP_REJECTED
+        entry = Entry(event, "denied", rejection.reason)
         try:
             if self._services.throttle.noticed(context.current.get().address):
                 self._services.audit.record(entry)

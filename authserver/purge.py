@@ -6,24 +6,48 @@ from sqlalchemy import Table, delete, select
 
 from . import clock
 from .db import Database, table_of
+from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
 from .models.replay import Replay
-from .models.token import Revocation
+from .models.session import Session
+from .models.token import RefreshToken, Revocation
+from .models.user import UserLink
 
 BATCH = 1000
+# an authorization is kept for as long as its last access token may live, so that ending it still matters
+LONGEST_ACCESS_TOKEN = 3600 + 60
+# a request that is too old can be cancelled for a while yet
+INTERACTION_KEPT = 3600
 
 
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ClientSecret):
+    for model in (Replay, Revocation, ClientSecret, Session, UserLink):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
-    return gone
+    gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)
+    return gone | _purge_authorizations(database)
 
 
-def _purge_table(database: Database, table: Table) -> int:
-    total, now = 0, clock.now()
+def _purge_authorizations(database: Database) -> dict[str, int]:
+    """Authorizations leave with their codes and refresh tokens, which are known as replays until then."""
+    family = [table_of(model) for model in (AuthorizationCode, RefreshToken, Authorization)]
+    table = family[-1]
+    over = table.c.expires_at <= clock.now() - LONGEST_ACCESS_TOKEN
+    gone = {member.name: 0 for member in family}
+    while True:
+        with database.reading() as connection:
+            gids = list(connection.execute(select(table.c.gid).where(over).limit(BATCH)).scalars())
+        if not gids:
+            return gone
+        with database.writing() as connection:
+            for member in family:
+                gone[member.name] += connection.execute(delete(member).where(member.c.gid.in_(gids))).rowcount
+
+
+def _purge_table(database: Database, table: Table, kept: int = 0) -> int:
+    total, now = 0, clock.now() - kept
     keys = list(table.primary_key.columns)
     while True:
         with database.reading() as connection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from . import crypto
 from .audit import Audit
 from .audit.chain import Sealer
@@ -14,12 +16,25 @@ from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
 from .keys import KeyStore, Rotation
+from .login import LoginLimits, PasswordHasher, PasswordLogin, PasswordReset, Sessions
+from .oauth.authorization_endpoint import AuthorizationEndpoint
+from .oauth.authorization_request import Rooms
+from .oauth.authorization_response import AuthorizationResponses
+from .oauth.authorizations import Authorizations
 from .oauth.client_auth import ClientAuthenticator
+from .oauth.consent import Consents
+from .oauth.cors import Origins
+from .oauth.id_token import IdTokens
+from .oauth.interactions import Interactions
+from .oauth.payment import Accounts, DemoAccounts, NoAccounts
 from .oauth.revocation import Revocations
 from .oauth.server import AuthorizationServer
+from .oauth.single_use import SingleUse
 from .oauth.tokens import Tokens
+from .oauth.userinfo import UserInfo
 from .replay import ReplayGuard
 from .throttle import Throttle
+from .users import Links, Users
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -41,6 +56,18 @@ class Services:
     throttle: Throttle
     scopes: Scopes
     clients: Clients
+    users: Users
+    links: Links
+    sessions: Sessions
+    login_limits: LoginLimits
+    password_login: PasswordLogin
+    password_reset: PasswordReset
+    authorizations: Authorizations
+    authorization_endpoint: AuthorizationEndpoint
+    interactions: Interactions
+    consents: Consents
+    authorization_responses: AuthorizationResponses
+    accounts: Accounts
     revocations: Revocations
     server: AuthorizationServer
 
@@ -64,10 +91,35 @@ def build(app: Flask, settings: Settings) -> Services:
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
     clients = Clients(database, versions, audit, hasher)
-    tokens = Tokens(settings, database, keys, audit, clients)
     revocations = Revocations(settings, database, versions, keys, audit)
+    authorizations = Authorizations(settings, clients, revocations, audit)
+
+    def person_ends(connection: Connection, user_id: str, reason: str) -> None:
+        sessions.end_all_in(connection, user_id, reason)
+        authorizations.end_for_user_in(connection, user_id, reason)
+
+    users = Users(database, versions, audit, person_ends)
+    links = Links(database, versions, users, audit)
+    tokens = Tokens(settings, database, keys, audit, clients, users)
+    sessions = Sessions(database, users, audit, settings, authorizations.end_for_session_in)
+    login_limits = LoginLimits(throttle, audit, settings)
+    passwords = PasswordHasher(settings)
     authenticator = ClientAuthenticator(clients, hasher)
-    server = AuthorizationServer(clients, authenticator, scopes, throttle, tokens, revocations, audit)
+    server = AuthorizationServer(
+        clients,
+        authenticator,
+        scopes,
+        throttle,
+        tokens,
+        IdTokens(settings, keys),
+        SingleUse(database, authorizations, audit),
+        revocations,
+        UserInfo(tokens, clients, users, throttle),
+        Origins(database, versions),
+        audit,
+    )
+    interactions = Interactions(database, clients)
+    consents = Consents(database, authorizations, audit)
     return Services(
         settings=settings,
         master=master,
@@ -81,6 +133,20 @@ def build(app: Flask, settings: Settings) -> Services:
         throttle=throttle,
         scopes=scopes,
         clients=clients,
+        users=users,
+        links=links,
+        sessions=sessions,
+        login_limits=login_limits,
+        password_login=PasswordLogin(database, users, passwords, sessions, login_limits, audit),
+        password_reset=PasswordReset(links, passwords, audit, settings),
+        authorizations=authorizations,
+        authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
+        interactions=interactions,
+        consents=consents,
+        authorization_responses=AuthorizationResponses(
+            settings.issuer, database, interactions, consents, authorizations, audit
+        ),
+        accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
         revocations=revocations,
         server=server,
     )

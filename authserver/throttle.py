@@ -3,6 +3,7 @@
 Before client authentication a request counts for its address, a failed one also for address and client
 id together: never for a client id alone, or a stranger could use up a client's quota. After it the
 client's tier counts. When Redis is gone a process counts for itself, a tenth as much: never open.
+What people do (logging in, opening requests) is counted exactly, by ``take``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import limits
 from flask import Flask
 from flask_limiter import Limiter
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 from sqlalchemy import select
 
 from . import clock, metrics
@@ -99,7 +100,10 @@ class Throttle:
             strategy="sliding-window-counter",
             key_prefix="authserver/swc",
         )
-        self._fallback = SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
+        memory = limits.storage.MemoryStorage()
+        self._fallback = SlidingWindowCounterRateLimiter(memory)
+        # (the shared one, the process's own)
+        self._exact = (FixedWindowRateLimiter(self._extension.storage), FixedWindowRateLimiter(memory))
         self._lost_until = float("-inf")
         self._address = Limit.parse(settings.limit_address)
         self._address_failures = Limit.parse(settings.limit_address_failures)
@@ -138,9 +142,26 @@ class Throttle:
         if self._hit(self._address_failures, "failures", "http", place):
             return True
         metrics.limited.labels("http_ip").inc()
-        if self._first(f"http_ip/{place}", self._address_failures.seconds):
+        if self.first(f"http_ip/{place}", self._address_failures.seconds):
             self._audit.record(Entry(Event.RATELIMIT_HIT, "denied", "http_ip"))
         return False
+
+    def take(self, limit: Limit, name: str, address: str | None = None) -> bool:
+        """Whether one more of ``name`` is within ``limit``, for one address or, without one, for everybody.
+
+        Counted before it is judged, in a window that begins with its first: never one too many.
+        """
+        return bool(self._count_exactly(limit, name, address, 1) <= limit.amount)
+
+    def give_back(self, limit: Limit, name: str, address: str | None = None) -> None:
+        """One that was taken does not count: it turned out well."""
+        self._count_exactly(limit, name, address, -1)
+
+    def refuse(self, limit: Limit, reason: str, address: str) -> None:
+        """What was refused is in the audit log, once a window for each reason and address."""
+        metrics.limited.labels(reason).inc()
+        if self.first(f"{reason}/{_place(address)}", limit.seconds):
+            self._audit.record(Entry(Event.RATELIMIT_HIT, "denied", reason))
 
     def after(self, endpoint: str, client_id: str, tier: str) -> Quota:
         """What the authenticated client has left; ProtocolError 429 when its tier is used up."""
@@ -181,16 +202,28 @@ class Throttle:
                 self._lost(error)
         return getattr(self._fallback, what)(limit.item(FALLBACK_SHARE), *key)
 
+    def _count_exactly(self, limit: Limit, name: str, address: str | None, amount: int) -> int:
+        key = ("exact", name, "*" if address is None else _place(address))
+        shared, own = self._exact
+        if clock.monotonic() >= self._lost_until:
+            try:
+                return _add(shared, limit.item(), key, amount)
+            except Exception as error:
+                self._lost(error)
+        # so that the own, stricter count refuses where the limit itself would
+        strict = limit.item(FALLBACK_SHARE)
+        return _add(own, strict, key, amount) + limit.amount - strict.amount
+
     def _lost(self, error: Exception) -> None:
         self._lost_until = clock.monotonic() + REDIS_PAUSE
         metrics.dependency_failures.labels("redis").inc()
-        if self._first("redis", 60):
+        if self.first("redis", 60):
             log.warning("limits are counted in this process alone: %s", type(error).__name__)
             self._audit.record(Entry(Event.DEPENDENCY_FAILED, "failed", "redis"))
 
     def _refuse(self, refusal: Refusal) -> None:
         metrics.limited.labels(refusal.reason).inc()
-        if self._first(f"{refusal.reason}/{refusal.place}/{refusal.client_id}", refusal.limit.seconds):
+        if self.first(f"{refusal.reason}/{refusal.place}/{refusal.client_id}", refusal.limit.seconds):
             detail = {"endpoint": refusal.endpoint}
             entry = Entry(
                 Event.RATELIMIT_HIT, "denied", refusal.reason, client_id=refusal.client_id, detail=detail
@@ -206,7 +239,7 @@ class Throttle:
             client_id=refusal.client_id,
         )
 
-    def _first(self, key: str, seconds: int) -> bool:
+    def first(self, key: str, seconds: int) -> bool:
         """Whether ``key`` was not told about in the last ``seconds``."""
         now = clock.now()
         with self._lock:
@@ -218,6 +251,10 @@ class Throttle:
                     self._told.clear()
             self._told[key] = now + seconds
         return True
+
+
+def _add(limiter: FixedWindowRateLimiter, item: limits.RateLimitItem, key: Sequence[str], amount: int) -> int:
+    return int(limiter.storage.incr(item.key_for(*key), item.get_expiry(), amount=amount))
 
 
 def _redis_options() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .errors import Invalid
 from .models.scope import RateTier
 
 table = table_of(RateTier)
-ENDPOINTS = ("*", "token", "introspect", "revoke")
+ENDPOINTS = ("*", "token", "introspect", "revoke", "userinfo")
 
 
 def listed(database: Database) -> list[dict[str, object]]:

@@ -41,9 +41,17 @@ def made(run: Run, *arguments: str) -> dict[str, str]:
 
 
 def test_every_command_has_help_with_an_example(run: Run) -> None:
-    from authserver.cli import audit, clients, db, keys, scopes, tiers
+    from authserver.cli import audit, clients, db, keys, scopes, tiers, users
 
-    for group in (audit.audit, clients.clients, db.db, keys.keys, scopes.scopes, tiers.tiers):
+    for group in (
+        audit.audit,
+        clients.clients,
+        db.db,
+        keys.keys,
+        scopes.scopes,
+        tiers.tiers,
+        users.users,
+    ):
         for name in group.commands:
             result = run(str(group.name), name, "--help")
             assert result.exit_code == 0

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from journey import Journey, claims_of, header_of
 from plugins.app import ISSUER, World
+from sqlalchemy import update
 
+from authserver.db import table_of
+from authserver.models.client import Client
+
+CODE = ["authorization_code", "refresh_token"]
 PATHS = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 # what the server does besides the protocol endpoints that metadata names
 UNADVERTISED = {"/", "/healthz", "/readyz", "/metrics", "/static/<path:filename>"}
+# pages for people, which they reach from others
+PAGES = {
+    "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",
+    "/authorize/cancel",
+}  # fmt: skip
 
 
 @pytest.mark.spec("RFC 8414", "3.2")
@@ -27,19 +38,32 @@ def test_every_advertised_endpoint_exists_and_every_route_is_advertised(world: W
     advertised = {url.removeprefix(ISSUER) for url in urls}
     for path in advertised:
         assert world.send("GET", path).status_code != 404, path
-    routes = {rule.rule for rule in world.app.url_map.iter_rules()} - UNADVERTISED
+    routes = {rule.rule for rule in world.app.url_map.iter_rules()} - UNADVERTISED - PAGES
     assert routes | {"/jwks"} == advertised
 
 
 @pytest.mark.spec("RFC 8414", "2")
 def test_every_advertised_scope_grant_and_method_works(world: World) -> None:
     metadata = world.send("GET", PATHS[0]).json
-    assert metadata["grant_types_supported"] == ["client_credentials"]
-    for scope in metadata["scopes_supported"]:
+    assert metadata["grant_types_supported"] == ["client_credentials", "authorization_code", "refresh_token"]
+    own = {"openid", "profile", "email", "offline_access"}
+    assert own < set(metadata["scopes_supported"])
+    for scope in set(metadata["scopes_supported"]) - own:
         assert world.token(scope=scope).status_code == 200, scope
     callers = {"client_secret_basic": "web1", "client_secret_post": "web_post", "none": "spa1"}
+    journey = Journey(world).prepare(clients={"both": ("client_secret_post", CODE), "spa": ("none", CODE)})
+    methods = {"client_secret_basic": "web1", "client_secret_post": "both", "none": "spa"}
     for method in metadata["token_endpoint_auth_methods_supported"]:
-        assert world.token(callers[method], scope="reports").status_code == 200
+        if method == "client_secret_basic":
+            assert world.token("web1", scope="reports").status_code == 200
+            continue
+        body = journey.tokens(methods[method], scope=" ".join(own))
+        assert set(body["scope"].split()) == own
+        assert journey.refresh(body["refresh_token"], as_=methods[method]).status_code == 200
+        told = journey.userinfo(body["access_token"]).json
+        known = {*told, *claims_of(body["id_token"])}
+        assert known == set(metadata["claims_supported"])
+        assert set(claims_of(body["id_token"])["acr"].split()) == set(metadata["acr_values_supported"])
     for method in metadata["revocation_endpoint_auth_methods_supported"]:
         assert world.post("/revoke", as_=callers[method], form={"token": "x"}).status_code == 200
     for method in metadata["introspection_endpoint_auth_methods_supported"]:
@@ -48,9 +72,37 @@ def test_every_advertised_scope_grant_and_method_works(world: World) -> None:
     assert world.post("/introspect", as_="spa1", form={"token": "x"}).status_code == 401
 
 
-def test_a_scope_that_nobody_owns_is_not_advertised_and_not_issued(world: World) -> None:
-    assert "openid" not in world.send("GET", PATHS[0]).json["scopes_supported"]
+def test_a_scope_of_the_server_itself_is_not_issued_to_a_client_without_a_person(world: World) -> None:
+    assert "openid" in world.send("GET", PATHS[0]).json["scopes_supported"]
     assert world.token(scope="openid").json["error"] == "invalid_scope"
+
+
+def test_a_scope_that_nobody_owns_is_not_advertised(world: World) -> None:
+    world.services.scopes.describe("orphan", "Belongs to no API")
+    world.services.versions.forget()
+    assert "orphan" not in world.send("GET", PATHS[0]).json["scopes_supported"]
+
+
+@pytest.mark.spec("OpenID Connect Discovery 1.0", "3")
+def test_what_people_and_id_tokens_get_is_advertised_and_works(world: World) -> None:
+    metadata = world.send("GET", PATHS[1]).json
+    assert metadata["response_types_supported"] == ["code"]
+    assert metadata["subject_types_supported"] == ["public"]
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
+    assert metadata["authorization_response_iss_parameter_supported"] is True
+    for name in ("request_parameter_supported", "request_uri_parameter_supported"):
+        assert metadata[name] is False
+    journey = Journey(world)
+    algs = metadata["id_token_signing_alg_values_supported"]
+    clients = {alg: ("none", ["authorization_code"]) for alg in algs}
+    assert {"RS256", "ES256"} <= set(clients)
+    journey.prepare(clients=clients)
+    for alg in clients:
+        world.services.rotation.ensure(alg)
+        with world.services.clients._changing(alg) as connection:
+            row = table_of(Client)
+            connection.execute(update(row).where(row.c.client_id == alg).values(id_token_alg=alg))
+        assert header_of(journey.tokens(alg)["id_token"])["alg"] == alg
 
 
 def test_a_new_scope_is_advertised_at_once(world: World) -> None:

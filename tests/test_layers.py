@@ -14,21 +14,24 @@ FLOORS: list[list[str]] = [
     ["clock", "crypto", "context", "errors", "config", "logs", "process_lock"],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
-        "metrics", "jws", "audit", "keys", "ip_allowlist", "throttle", "tiers", "replay", "clients",
+        "metrics", "jws", "audit", "keys", "ip_allowlist", "throttle", "tiers", "replay", "users", "clients",
     ],
-    ["oauth"],
+    ["login", "oauth"],
+    ["interaction"],
     ["services"],
     ["web"],
     ["documents", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
 ]  # fmt: skip
 ASIDE = {"resource_server"}
+# Who the person is and what the client may have: side by side, neither to the left of the other.
+APART = ({"login", "oauth"},)
 # A library and the rooms that alone may import it while the server runs.
 LIBRARIES = {
     "flask_sqlalchemy": {"db"},
     "flask_limiter": {"throttle"},
     "limits": {"throttle"},
     "flask": {"db", "throttle", "web", "app"},
-    "argon2": {"clients"},
+    "argon2": {"clients", "login"},
     "joserfc": {"jws", "keys", "resource_server"},
     "authlib": {"errors", "oauth"},
     "prometheus_client": {"metrics"},
@@ -107,14 +110,15 @@ def faults(path: Path, tree: ast.Module) -> list[str]:
             continue
         other_height, other_place = position(other)
         to_the_left = height == other_height and (height in (0, 1, len(FLOORS) - 1) or other_place < place)
+        if {room, other} in APART:
+            found.append(f"{path.name}: {room} imports {other}, which stands beside it")
         if other_height > height or (other_height == height and not to_the_left):
             found.append(f"{path.name}: {room} (floor {height}) imports {other} (floor {other_height})")
     if room == "web" and path.parent == PACKAGE / "web":
         siblings = [n for n in runtime_imports(tree) if isinstance(n, ast.ImportFrom) and n.level == 1]
+        names = [name for n in siblings for name in ([n.module] if n.module else [a.name for a in n.names])]
         found += [
-            f"{path.name}: a web module imports {node.module}"
-            for node in siblings
-            if node.module not in ("guards", "csrf")
+            f"{path.name}: a web module imports {name}" for name in names if name not in ("guards", "csrf")
         ]
     return found
 
@@ -140,6 +144,8 @@ def test_the_package_itself_is_empty() -> None:
         ("keys/store.py", "from ..clients import Clients"),
         ("oauth/tokens.py", "from ..web import oauth"),
         ("oauth/server.py", "import flask"),
+        ("oauth/server.py", "from ..login import Sessions"),
+        ("login/session.py", "from ..oauth import tokens"),
         (
             "clients/registry.py",
             "from authserver.throttle import Throttle\nfrom authserver.oauth import tokens",

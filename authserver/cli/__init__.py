@@ -8,7 +8,7 @@ import click
 
 from ..config import SettingsRefused
 from ..errors import Invalid, Unavailable
-from . import audit, clients, db, demo, keys, scopes, serve, tiers
+from . import audit, clients, db, demo, keys, scopes, serve, tiers, users
 
 WRONG_INPUT = 2
 
@@ -46,6 +46,7 @@ for command in (
     db.db,
     keys.keys,
     clients.clients,
+    users.users,
     scopes.scopes,
     tiers.tiers,
     audit.audit,

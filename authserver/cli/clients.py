@@ -11,8 +11,11 @@ from ..clients.registry import AUTH_METHODS, NO_SUCH_CLIENT
 from ..config import SIGNING_ALGS
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
+from ..oauth import rar
 from .rooms import json_option, open_rooms, show, table
 
+GRANTS = ("client_credentials", "authorization_code", "refresh_token")
+ID_TOKEN_ALGS = ("ES256", "RS256", "PS256", "EdDSA")
 COLUMNS = ["client_id", "client_name", "state", "tier", "token_endpoint_auth_method", "scopes"]
 
 
@@ -27,7 +30,12 @@ def clients() -> None:
 @click.option(
     "--auth-method", type=click.Choice(AUTH_METHODS), default="client_secret_basic", show_default=True
 )
-@click.option("--grant", "grants", multiple=True, type=click.Choice(["client_credentials"]))
+@click.option("--grant", "grants", multiple=True, type=click.Choice(GRANTS), help="May repeat.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where its codes may go; may repeat.")
+@click.option("--native", is_flag=True, help="An app on a device: any loopback port, private-use schemes.")
+@click.option("--without-pkce", is_flag=True, help="Let this confidential client do without PKCE.")
+@click.option("--details-type", "details", multiple=True, type=click.Choice(sorted(rar.TYPES)))
+@click.option("--id-token-alg", type=click.Choice(ID_TOKEN_ALGS), default="ES256", show_default=True)
 @click.option("--scope", "scopes", multiple=True, help="A scope the client may ask for; may repeat.")
 @click.option("--network", "networks", multiple=True, help="A CIDR range it may call from; may repeat.")
 @click.option(
@@ -43,6 +51,8 @@ def create(as_json: bool, **given: Any) -> None:
     \b
     Examples:
       authserver clients create --name "Corner shop" --grant client_credentials --scope payments:initiate
+      authserver clients create --name "Web shop" --grant authorization_code --grant refresh_token \\
+        --redirect-uri https://shop.example/callback --scope openid --details-type payment_initiation
       authserver clients create --name "Payments API" --audience https://api.example.com/payments
     """
     services = open_rooms()
@@ -55,11 +65,17 @@ def create(as_json: bool, **given: Any) -> None:
         "state": "pending" if given["pending"] else "active",
         "token_endpoint_auth_method": given["auth_method"],
         "grant_types": sorted(set(given["grants"])),
-        "redirect_uris": [],
+        "redirect_uris": list(dict.fromkeys(given["redirect_uris"])),
+        "application_type": "native" if given["native"] else "web",
+        "require_pkce": not given["without_pkce"],
+        "authorization_details_types": sorted(set(given["details"])),
+        "id_token_alg": given["id_token_alg"],
         "scopes": sorted(set(given["scopes"])),
         "profile": "oauth21",
         "tier": given["tier"],
     }
+    if "authorization_code" in given["grants"]:
+        services.rotation.ensure(given["id_token_alg"])
     client_id, secret = services.clients.create(values, parse_networks(given["networks"]))
     if given["audience"]:
         if given["signing_alg"]:
@@ -145,6 +161,23 @@ def rotate_secret(client_id: str, overlap: int, as_json: bool) -> None:
     show(told, as_json, f"client_secret: {secret}  (shown once)")
 
 
+@clients.command("redirect-uris")
+@click.argument("client_id")
+@click.argument("uris", nargs=-1, required=True)
+@json_option
+def redirect_uris(client_id: str, uris: tuple[str, ...], as_json: bool) -> None:
+    """Set where the codes of a client may go, all of them at once.
+
+    \b
+    Example:
+      authserver clients redirect-uris web-shop https://shop.example/callback
+    """
+    wanted = list(dict.fromkeys(uris))
+    open_rooms().clients.set_redirect_uris(client_id, wanted)
+    told = {"client_id": client_id, "redirect_uris": wanted}
+    show(told, as_json, f"Codes of {client_id} go to {', '.join(wanted)}.")
+
+
 @clients.command()
 @click.argument("client_id")
 @click.option("--allow", "networks", multiple=True, help="A CIDR range, IPv4 or IPv6; may repeat.")
@@ -209,6 +242,11 @@ def _row(client: ClientRecord) -> dict[str, Any]:
         "tier": client.tier,
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "grant_types": sorted(client.grant_types),
+        "redirect_uris": list(client.redirect_uris),
+        "application_type": client.application_type,
+        "require_pkce": client.require_pkce,
+        "authorization_details_types": sorted(client.authorization_details_types),
+        "id_token_alg": client.id_token_alg,
         "scopes": sorted(client.scopes),
         "networks": client.networks,
         "audience": client.audience,

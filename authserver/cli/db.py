@@ -72,6 +72,7 @@ def prepare(services: Services) -> str:
     algs |= {
         api.signing_alg for api in services.scopes.resource_servers() if api.signing_alg in RESOURCE_ALGS
     }
+    algs |= {client.id_token_alg for client in services.clients.all()}
     for alg in sorted(algs):
         services.rotation.ensure(alg)
     return before

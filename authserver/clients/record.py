@@ -38,6 +38,11 @@ class ClientRecord:
     audience: str | None
     # the ranges as written, for people
     networks: tuple[str, ...]
+    application_type: str
+    require_pkce: bool
+    # the types of authorization details it may ask for
+    authorization_details_types: frozenset[str]
+    id_token_alg: str
     # keyed digests of secrets that Argon2 has verified; they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)
 

@@ -17,6 +17,7 @@ from ..ip_allowlist import Allowlist
 from ..models.client import Client, ClientSecret, ResourceServer
 from ..models.network import ClientNetwork
 from ..models.scope import Scope
+from . import redirect_uris
 from .record import ClientRecord
 from .secrets import SecretHasher
 
@@ -29,6 +30,13 @@ scopes = table_of(Scope)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 AUTH_METHODS = (*SECRET_METHODS, "none")
 NO_SUCH_CLIENT = "There is no client of this id."
+# what a client has unless its registration says otherwise
+DEFAULTS: dict[str, Any] = {
+    "application_type": "web",
+    "require_pkce": True,
+    "authorization_details_types": [],
+    "id_token_alg": "ES256",
+}
 
 
 class Clients:
@@ -57,6 +65,7 @@ class Clients:
 
     def create(self, values: dict[str, Any], allow: Sequence[str] = ()) -> tuple[str, str | None]:
         """A new client from RFC 7591 metadata ``values``; gives its id and its secret, shown only now."""
+        values = DEFAULTS | values
         client_id = values.get("client_id") or crypto.random_token(128)
         if values["token_endpoint_auth_method"] not in AUTH_METHODS:
             raise Invalid(f"The authentication method is one of {', '.join(AUTH_METHODS)}.")
@@ -65,6 +74,7 @@ class Clients:
             secret, hash_ = self._hasher.make(client_id)
         elif "client_credentials" in values["grant_types"]:
             raise Invalid("A public client cannot have client_credentials (RFC 6749 §4.4).")
+        _judge(values)
         with self._database.writing() as connection:
             if connection.execute(
                 select(clients.c.client_id).where(clients.c.client_id == client_id)
@@ -145,6 +155,17 @@ class Clients:
     def networks_refused(self, client_id: str) -> None:
         """The attempt to set a wrong allowlist is in the audit log."""
         self._audit.record(Entry(Event.CLIENT_UPDATE_REJECTED, "denied", "ip_allowlist", client_id=client_id))
+
+    def set_redirect_uris(self, client_id: str, uris: Sequence[str]) -> None:
+        """Codes of the client go to ``uris`` alone from now on; Invalid for what may not be registered."""
+        client = self._load(client_id)
+        if client is None:
+            raise Invalid(NO_SUCH_CLIENT)
+        for uri in uris:
+            redirect_uris.validate(uri, client.application_type)
+        with self._changing(client_id, {"redirect_uris": list(uris)}) as connection:
+            detail = {"redirect_uris": list(uris)[:20]}
+            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
 
     def rotate_secret(self, client_id: str, overlap: int = 0) -> str:
         """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
@@ -236,4 +257,20 @@ class Clients:
             allowlist=Allowlist(networks_),
             networks=networks_,
             audience=audience,
+            application_type=row["application_type"],
+            require_pkce=row["require_pkce"],
+            authorization_details_types=frozenset(row["authorization_details_types"]),
+            id_token_alg=row["id_token_alg"],
         )
+
+
+def _judge(values: dict[str, Any]) -> None:
+    """What belongs together is together; Invalid otherwise."""
+    if values["application_type"] not in redirect_uris.APPLICATION_TYPES:
+        raise Invalid(f"The application type is one of {', '.join(redirect_uris.APPLICATION_TYPES)}.")
+    for uri in values["redirect_uris"]:
+        redirect_uris.validate(uri, values["application_type"])
+    if "authorization_code" in values["grant_types"] and not values["redirect_uris"]:
+        raise Invalid("A client with authorization_code names where its codes go: a redirect URI.")
+    if not values["require_pkce"] and values["token_endpoint_auth_method"] not in SECRET_METHODS:
+        raise Invalid("A public client cannot do without PKCE (RFC 9700 §2.1.1).")

@@ -42,7 +42,7 @@ def generate(alg: str) -> Any:
         return ECKey.generate_key("P-256")
     if alg == "EdDSA":
         return OKPKey.generate_key("Ed25519")
-    if alg == "PS256":
+    if alg in ("PS256", "RS256"):
         return RSAKey.generate_key(RSA_BITS)
     raise ValueError("no key can be made for this algorithm")
 

@@ -23,6 +23,8 @@ class Interaction(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id"))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
     browser: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    # the digest of the session that this browser had then, if any: another one since is a fresh login
+    session_before: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
     finished_at: Mapped[int | None] = mapped_column(BigInteger)

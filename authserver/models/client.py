@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Integer, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -23,6 +23,14 @@ class Client(Base):
     redirect_uris: Mapped[list[str]] = mapped_column(JSON)
     scopes: Mapped[list[str]] = mapped_column(JSON)
     profile: Mapped[str] = mapped_column(String(40))
+    # web or native (OpenID Connect Registration §2): native ones alone may use any loopback port
+    application_type: Mapped[str] = mapped_column(String(10), server_default="web")
+    # false only where an operator said so (design §15)
+    require_pkce: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    # the types of authorization details it may ask for (RFC 9396 §10)
+    authorization_details_types: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    # what signs its ID tokens
+    id_token_alg: Mapped[str] = mapped_column(String(10), server_default="ES256")
     tier: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, index=True)

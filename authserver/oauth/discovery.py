@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..clients import Scopes
-from ..config import Settings
+from ..config import ID_TOKEN_ALGS, Settings
+from . import claims, pkce, rar, response_mode
+from .authorization_checks import PROMPTS
+from .grants.base import PersonGrant
 from .introspection import IntrospectionEndpoint
 from .revocation import RevocationEndpoint
 from .server import AuthorizationServer
+
+OWN_SCOPES = ("openid", "profile", "email", "offline_access")
+ID_TOKEN_CLAIMS = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid")
+PASSWORD_ACR = "urn:authserver:acr:password"  # noqa: S105 - the name of a way to log in
 
 
 def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) -> dict[str, Any]:
@@ -16,19 +23,35 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
     issuer = settings.issuer
     return {
         "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "jwks_uri": f"{issuer}/jwks",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        # a scope that no API owns, and this server does not know by itself, is good for nothing
         "scopes_supported": sorted(
-            scope.name for scope in scopes.all().values() if scope.audience is not None
+            scope.name for scope in scopes.all().values() if scope.audience or scope.name in OWN_SCOPES
         ),
-        # REQUIRED by RFC 8414 §2; empty as long as there is no authorization endpoint
-        "response_types_supported": [],
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(response_mode.MODES),
         "grant_types_supported": list(server.grant_types),
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": list(PersonGrant.TOKEN_ENDPOINT_AUTH_METHODS),
+        "code_challenge_methods_supported": [pkce.METHOD],
+        # RFC 9207 §3
+        "authorization_response_iss_parameter_supported": True,
+        "authorization_details_types_supported": sorted(rar.TYPES) if settings.payments_open else [],
         "introspection_endpoint": f"{issuer}/introspect",
         "introspection_endpoint_auth_methods_supported": list(IntrospectionEndpoint.CLIENT_AUTH_METHODS),
         "revocation_endpoint": f"{issuer}/revoke",
         "revocation_endpoint_auth_methods_supported": list(RevocationEndpoint.CLIENT_AUTH_METHODS),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        "acr_values_supported": [PASSWORD_ACR],
+        "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
+        "prompt_values_supported": sorted(PROMPTS),
+        # OpenID Connect Discovery §3 would have it true if it were left out
+        "request_uri_parameter_supported": False,
+        "request_parameter_supported": False,
+        "claims_parameter_supported": False,
         "protected_resources": sorted(api.audience for api in scopes.resource_servers()),
         # this server's own: the signed list of docs/validating-tokens.md
         "revocations_uri": f"{issuer}/revocations",

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from .server import AuthorizationServer
 
 # RFC 7662 §2.2 names; what else a token says is no business of the endpoint
-MEMBERS = ("scope", "client_id", "exp", "iat", "sub", "aud", "iss", "jti", "gid", "acr", "auth_time", "cnf")
+MEMBERS = (
+    "scope", "client_id", "exp", "iat", "sub", "aud", "iss", "jti", "gid", "acr", "amr",
+    "auth_time", "authorization_details", "cnf",
+)  # fmt: skip
 
 
 def missing_token(client: ClientRecord) -> ProtocolError:

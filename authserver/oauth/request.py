@@ -80,12 +80,13 @@ def parse(request: HTTPRequest) -> ProtocolRequest:
         raise rejected("too_large", "The body is too large.", 413)
     if request.query:
         raise rejected("method_or_parameter", "Parameters belong in the request body.")
-    _check_content_type(request.headers.get("content-type", ""))
+    check_content_type(request.headers.get("content-type", ""))
     form, repeated = parse_form(request.body)
     return ProtocolRequest(request, form, tuple(repeated.get("resource", ())))
 
 
-def _check_content_type(value: str) -> None:
+def check_content_type(value: str) -> None:
+    """``value`` is RFC 6749's media type in UTF-8; ProtocolError otherwise."""
     media_type, *parameters = (part.strip() for part in value.lower().split(";"))
     fine = media_type == FORM and all(p in ("charset=utf-8", 'charset="utf-8"', "") for p in parameters)
     if not fine:

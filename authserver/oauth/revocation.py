@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from .request import ProtocolRequest
 
 if TYPE_CHECKING:
     from .server import AuthorizationServer
+    from .single_use import Presented
 
 LIST_TYP = "revocations+jwt"
 SLACK = 60
@@ -72,6 +74,14 @@ class Revocations:
             raise_version(connection, "revocations")
         return first
 
+    def end_all_in(self, connection: Connection, kind: str, values: Sequence[str], expires_at: int) -> None:
+        """``end_in`` for each of ``values``; they appear in the list together."""
+        until, now = expires_at + SLACK, clock.now()
+        for value in values:
+            row = {"kind": kind, "value": value, "expires_at": until, "revoked_at": now}
+            insert_once(connection, Revocation, row)
+        raise_version(connection, "revocations")
+
     def signed_list(self) -> SignedList:
         """Every revocation that still matters, signed; the same bytes until something changes or it ages.
 
@@ -114,19 +124,47 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         if "token" not in request.form:
             raise missing_token(client)
 
-    def authenticate_token(self, request: ProtocolRequest, client: ClientRecord) -> dict[str, Any] | None:
-        """The claims of the client's own token; None if it is none of this server's, or expired.
+    def authenticate_token(
+        self, request: ProtocolRequest, client: ClientRecord
+    ) -> dict[str, Any] | Presented | None:
+        """The client's own refresh token, or the claims of its access token; None for one that is neither.
 
         RFC 7009 §2.1: another client's token is refused and stays as it is.
         """
         self.check_params(request, client)
+        presented = self.server.single_use.find("refresh_token", request.form["token"])
+        if presented is not None:
+            self._judge_owner(presented.authorization.client_id, client)
+            return presented
         try:
             claims = self.server.tokens.read(request.form["token"])
         except jws.Rejected as rejection:
             entry = Entry(Event.REVOCATION_NOOP, "succeeded", rejection.reason, client.client_id)
             self.server.audit.record(entry)
             return None
-        if claims["client_id"] != client.client_id:
+        self._judge_owner(claims["client_id"], client)
+        return claims
+
+    def revoke_token(self, token: dict[str, Any] | Presented, request: ProtocolRequest) -> None:
+        """The token counts no longer, at once for introspection, within a second for those who poll.
+
+        A refresh token ends with all that its authorization gave (RFC 7009 §2.1).
+        """
+        client_id = request.client.client_id
+        if isinstance(token, dict):
+            detail = {"kind": "access_token", "jti": token["jti"]}
+            entry = Entry(Event.TOKEN_REVOKED, client_id=client_id, detail=detail)
+            self.server.revocations.end("jti", token["jti"], token["exp"], entry)
+            return
+        detail = {"kind": "refresh_token", "gid": token.authorization.gid}
+        user_id = token.authorization.user_id
+        entry = Entry(Event.TOKEN_REVOKED, client_id=client_id, user_id=user_id, detail=detail)
+        if not self.server.single_use.end(token, entry):
+            self.server.audit.record(Entry(Event.REVOCATION_NOOP, "succeeded", "ended", client_id))
+
+    @staticmethod
+    def _judge_owner(owner: str, client: ClientRecord) -> None:
+        if owner != client.client_id:
             raise ProtocolError(
                 "invalid_grant",
                 "The token was not issued to this client.",
@@ -134,10 +172,3 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
                 reason="client_mismatch",
                 client_id=client.client_id,
             )
-        return claims
-
-    def revoke_token(self, token: dict[str, Any], request: ProtocolRequest) -> None:
-        """The token counts no longer, at once for introspection, within a second for those who poll."""
-        detail = {"kind": "access_token", "jti": token["jti"]}
-        entry = Entry(Event.TOKEN_REVOKED, client_id=token["client_id"], detail=detail)
-        self.server.revocations.end("jti", token["jti"], token["exp"], entry)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..audit import Event
 from ..clients import ClientRecord, ResourceServerRecord, Scopes
 from ..errors import ProtocolError
+
+if TYPE_CHECKING:
+    from .authorizations import AuthorizationRecord
 
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
 MAX_SCOPE = 2000
@@ -19,29 +23,32 @@ MAX_SCOPE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a token will be good for: scopes in their order, and the API that they belong to."""
+    """What a token will be good for: scopes in their order, and the API that they belong to.
+
+    Without an API it is for this server alone.
+    """
 
     scopes: tuple[str, ...]
-    resource_server: ResourceServerRecord
+    resource_server: ResourceServerRecord | None
 
 
-def invalid_scope(reason: str, client: ClientRecord) -> ProtocolError:
+def invalid_scope(reason: str, client: ClientRecord, event: Event = Event.TOKEN_REJECTED) -> ProtocolError:
     """invalid_scope (RFC 6749 §5.2)."""
     return ProtocolError(
         "invalid_scope",
         "The requested scope is unknown, malformed or more than this client may have.",
-        event=Event.TOKEN_REJECTED,
+        event=event,
         reason=reason,
         client_id=client.client_id,
     )
 
 
-def invalid_target(reason: str, client: ClientRecord) -> ProtocolError:
+def invalid_target(reason: str, client: ClientRecord, event: Event = Event.TOKEN_REJECTED) -> ProtocolError:
     """invalid_target (RFC 8707 §2)."""
     return ProtocolError(
         "invalid_target",
         "The requested resource is unknown, or does not fit the scopes; one token is for one API.",
-        event=Event.TOKEN_REJECTED,
+        event=event,
         reason=reason,
         client_id=client.client_id,
     )
@@ -76,10 +83,41 @@ def resolve(
     return Access(tuple(names), owner)
 
 
-def parse(requested: str, client: ClientRecord) -> list[str]:
+def within(
+    catalogue: Scopes,
+    client: ClientRecord,
+    granted: AuthorizationRecord,
+    requested: str | None,
+    resources: tuple[str, ...],
+) -> Access:
+    """The access that a client gets under an authorization; ProtocolError invalid_scope or invalid_target.
+
+    Scopes that the client or the catalogue has lost since are left out; the answer's ``scope`` says so.
+    """
+    known = catalogue.all()
+    names = list(granted.scopes) if requested is None else parse(requested, client)
+    # RFC 6749 §6: no scope that was not originally granted
+    if not set(names) <= set(granted.scopes):
+        raise invalid_scope("scope_exceeds_grant", client)
+    target = _target(catalogue, client, resources)
+    if target is not None and target.audience not in granted.audience:
+        raise invalid_target("resource_exceeds_grant", client)
+    kept = tuple(n for n in names if n in known and (known[n].audience is None or n in client.scopes))
+    needed = bool(granted.authorization_details) or any(known[n].audience for n in kept)
+    if not needed or not granted.audience:
+        if not kept:
+            raise invalid_scope("no_scope", client)
+        return Access(kept, None)
+    api = catalogue.resource_server(granted.audience[0])
+    if api is None or len(granted.audience) != 1:
+        raise invalid_target("unknown_resource", client)
+    return Access(kept, api)
+
+
+def parse(requested: str, client: ClientRecord, event: Event = Event.TOKEN_REJECTED) -> list[str]:
     """The scope values of ``requested``, each once, in their order; ProtocolError invalid_scope."""
     if len(requested) > MAX_SCOPE or not _SCOPE.fullmatch(requested):
-        raise invalid_scope("malformed", client)
+        raise invalid_scope("malformed", client, event)
     return list(dict.fromkeys(requested.split(" ")))
 
 

@@ -20,11 +20,17 @@ from ..errors import ProtocolError
 from ..throttle import Throttle
 from . import client_auth, request
 from .client_auth import ClientAuthenticator
+from .cors import Origins
+from .grants.authorization_code import AuthorizationCodeGrant
 from .grants.client_credentials import ClientCredentialsGrant
+from .grants.refresh_token import RefreshTokenGrant
+from .id_token import IdTokens
 from .introspection import IntrospectionEndpoint
 from .request import HTTPRequest, ProtocolRequest
 from .revocation import RevocationEndpoint, Revocations
+from .single_use import SingleUse
 from .tokens import Tokens
+from .userinfo import UserInfo
 
 JSON_HEADERS = [
     ("Content-Type", "application/json"),
@@ -54,18 +60,28 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         scopes: Scopes,
         throttle: Throttle,
         tokens: Tokens,
+        id_tokens: IdTokens,
+        single_use: SingleUse,
         revocations: Revocations,
+        userinfo: UserInfo,
+        origins: Origins,
         audit: Audit,
     ) -> None:
         super().__init__()
         self.clients = clients
         self.scopes = scopes
         self.tokens = tokens
+        self.id_tokens = id_tokens
+        self.single_use = single_use
+        self.origins = origins
         self.revocations = revocations
         self.audit = audit
         self._authenticator = authenticator
         self._throttle = throttle
+        self._userinfo = userinfo
         self.register_grant(ClientCredentialsGrant)
+        self.register_grant(AuthorizationCodeGrant)
+        self.register_grant(RefreshTokenGrant)
         self.register_endpoint(IntrospectionEndpoint)
         self.register_endpoint(RevocationEndpoint)
 
@@ -104,14 +120,38 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         """The answer of the endpoint registered under ``name``."""
         return self._answer(incoming, lambda parsed: self.create_endpoint_response(name, parsed))
 
+    def userinfo(self, incoming: HTTPRequest) -> Answer:
+        """The answer of the UserInfo endpoint (OpenID Connect Core §5.3)."""
+        client = None
+        try:
+            self._throttle.before(incoming.endpoint, incoming.address)
+            told, client, headers = self._userinfo.answer(incoming)
+            answer = self.handle_response(200, told, None)
+            answer.headers.extend(headers)
+        except ProtocolError as error:
+            answer = self._refused(incoming.endpoint, incoming.address, error)
+        return self._to_origin(incoming, client, answer)
+
+    def preflight(self, incoming: HTTPRequest) -> Answer | None:
+        """What a browser asks before it lets a page of another origin call an endpoint; None for a stranger."""
+        origin = incoming.headers.get("origin", "")
+        allowed = self.origins.preflight(incoming.endpoint, origin)
+        headers = [("Content-Type", "text/plain"), ("X-Content-Type-Options", "nosniff"), *allowed]
+        return Answer(204, b"", headers) if allowed else None
+
     def _answer(self, incoming: HTTPRequest, respond: Any) -> Answer:
         try:
             self._throttle.before(incoming.endpoint, incoming.address)
             parsed = request.parse(incoming)
         except ProtocolError as error:
-            return self._refused(incoming.endpoint, incoming.address, error)
+            return self._to_origin(incoming, None, self._refused(incoming.endpoint, incoming.address, error))
         answer: Answer = respond(parsed)
         answer.headers.extend(parsed.response_headers)
+        return self._to_origin(incoming, parsed.client, answer)
+
+    def _to_origin(self, incoming: HTTPRequest, client: ClientRecord | None, answer: Answer) -> Answer:
+        origin = incoming.headers.get("origin", "")
+        answer.headers.extend(self.origins.headers(incoming.endpoint, origin, client))
         return answer
 
     def authenticate_client(

@@ -14,6 +14,8 @@ from ..config import Settings
 from ..db import Database, table_of
 from ..keys import KeyStore
 from ..models.token import Revocation
+from ..users import Users
+from .authorizations import AuthorizationRecord
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - the media type of RFC 9068 §2.1
 SKEW = 5
@@ -28,53 +30,89 @@ class Issuance:
     client: ClientRecord
     subject: str
     scopes: tuple[str, ...]
-    resource_server: ResourceServerRecord
+    # None: the token is for this server alone
+    resource_server: ResourceServerRecord | None
     grant_type: str
+    # of the person that the client acts for
+    authorization: AuthorizationRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A token response (RFC 6749 §5.1) and the audit row that must be durable before it is given out."""
+
+    response: dict[str, Any]
+    entry: Entry
 
 
 class Tokens:
     """Mints RFC 9068 access tokens and tells which of them still hold."""
 
     def __init__(
-        self, settings: Settings, database: Database, keys: KeyStore, audit: Audit, clients: Clients
+        self,
+        settings: Settings,
+        database: Database,
+        keys: KeyStore,
+        audit: Audit,
+        clients: Clients,
+        users: Users,
     ) -> None:
-        self._issuer = settings.issuer
+        self.issuer = settings.issuer
         self._lifetime = settings.access_token_lifetime
         self._alg = settings.access_token_alg
         self._database = database
         self._keys = keys
         self._audit = audit
         self._clients = clients
+        self._users = users
 
     def issue(self, issuance: Issuance) -> dict[str, Any]:
-        """A token response (RFC 6749 §5.1) whose audit row is committed before it is given out."""
+        """A token response whose audit row is committed before it is given out."""
+        minted = self.mint(issuance)
+        self._audit.record(minted.entry)
+        return minted.response
+
+    def mint(self, issuance: Issuance) -> Minted:
+        """A signed token that is on no record yet: whoever asked for it commits its audit row."""
         now = clock.now()
-        jti = crypto.random_token(128)
-        claims = {
-            "iss": self._issuer,
+        api, granted = issuance.resource_server, issuance.authorization
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
             "sub": issuance.subject,
-            "aud": issuance.resource_server.audience,
+            "aud": self._audience(issuance),
             "client_id": issuance.client.client_id,
             "iat": now,
             "exp": now + self._lifetime,
-            "jti": jti,
+            "jti": crypto.random_token(128),
             "scope": " ".join(issuance.scopes),
         }
-        alg = issuance.resource_server.signing_alg or self._alg
-        token = self._keys.sign(ACCESS_TOKEN_TYP, claims, alg)
-        detail = {
-            "grant_type": issuance.grant_type,
-            "jti": jti,
-            "scope": claims["scope"],
-            "aud": claims["aud"],
-        }
-        self._audit.record(Entry(Event.TOKEN_ISSUED, client_id=issuance.client.client_id, detail=detail))
-        return {
-            "access_token": token,
+        if granted is not None:
+            claims |= _of_person(granted)
+        alg = (api.signing_alg if api else None) or self._alg
+        response = {
+            "access_token": self._keys.sign(ACCESS_TOKEN_TYP, claims, alg),
             "token_type": "Bearer",
             "expires_in": self._lifetime,
             "scope": claims["scope"],
         }
+        if "authorization_details" in claims:
+            response["authorization_details"] = claims["authorization_details"]
+        told = {name: claims[name] for name in ("jti", "scope", "aud", "gid") if name in claims}
+        entry = Entry(
+            Event.TOKEN_ISSUED,
+            client_id=issuance.client.client_id,
+            user_id=granted.user_id if granted else "",
+            session_id=granted.sid if granted else "",
+            detail={"grant_type": issuance.grant_type} | told,
+        )
+        return Minted(response, entry)
+
+    def _audience(self, issuance: Issuance) -> str | list[str]:
+        """The API, and this server where userinfo will be asked (design §5)."""
+        api = [issuance.resource_server.audience] if issuance.resource_server else []
+        if not api or (issuance.authorization is not None and "openid" in issuance.scopes):
+            api.append(self.issuer)
+        return api[0] if len(api) == 1 else api
 
     def read(self, text: str) -> dict[str, Any]:
         """The claims of an access token of this issuer that has not expired; jws.Rejected otherwise.
@@ -83,7 +121,7 @@ class Tokens:
         """
         claims = self._keys.verify(text, [ACCESS_TOKEN_TYP])
         now = clock.now()
-        if claims.get("iss") != self._issuer:
+        if claims.get("iss") != self.issuer:
             raise jws.Rejected("iss")
         if jws.numeric_date(claims, "exp") <= now:
             raise jws.Rejected("exp")
@@ -100,9 +138,27 @@ class Tokens:
         client = self._clients.get(claims["client_id"])
         if client is None or not client.active:
             return "client_disabled"
+        if "gid" in claims:
+            # disabling a person ends their authorizations too; this holds even where that was forgotten
+            user = self._users.get(claims["sub"])
+            if user is None or user.state != "active":
+                return "user_disabled"
         jti = (revocations.c.kind == "jti") & (revocations.c.value == claims["jti"])
         gid = (revocations.c.kind == "gid") & (revocations.c.value == claims.get("gid", ""))
         with self._database.reading() as connection:
             if connection.execute(select(revocations.c.kind).where(or_(jti, gid)).limit(1)).first():
                 return "revoked"
         return ""
+
+
+def _of_person(granted: AuthorizationRecord) -> dict[str, Any]:
+    """What a token says of the person's authorization (RFC 9068 §2.2.1, RFC 9396 §9.1)."""
+    claims: dict[str, Any] = {
+        "gid": granted.gid,
+        "acr": granted.acr,
+        "amr": list(granted.amr),
+        "auth_time": granted.auth_time,
+    }
+    if granted.authorization_details:
+        claims["authorization_details"] = granted.authorization_details
+    return claims

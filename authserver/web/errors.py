@@ -1,4 +1,4 @@
-"""Every failure as an answer that tells the caller no more than it should."""
+"""Every failure as an answer that tells the caller no more than it should: JSON, or a page for people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from .. import context, metrics
 from ..audit import Entry, Event
 from ..errors import RequestRejected, Unavailable
+from . import guards
 
 if TYPE_CHECKING:
     from ..services import Services
@@ -24,19 +25,28 @@ TEXTS = {
     413: "The body is too large.",
     415: "This media type is not supported here.",
 }
+TITLES = {
+    404: "Nothing is here",
+    405: "This does not work here",
+    500: "Something went wrong",
+    503: "Not available just now",
+}
 REASONS = {404: "not_found", 405: "method", 413: "too_large"}
 
 
 def install(app: Flask) -> None:
-    """``app`` answers every error itself, as JSON and without a trace of its inside."""
+    """``app`` answers every error itself, without a trace of its inside."""
     app.register_error_handler(Unavailable, unavailable)
+    app.register_error_handler(guards.Refused, refused)
     app.register_error_handler(RequestRejected, rejected)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unhandled)
 
 
 def answer(status: int, error: str, description: str) -> Response:
-    """A JSON error that nobody stores."""
+    """An error that nobody stores: a page where people look, else JSON."""
+    if guards.for_people():
+        return guards.page(status, TITLES.get(status, "This cannot be answered"), description)
     response = jsonify(error=error, error_description=description)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
@@ -54,6 +64,11 @@ def unavailable(error: Unavailable) -> Response:
     return response
 
 
+def refused(error: guards.Refused) -> Response:
+    """The page that a view gave up for."""
+    return guards.page(error.status, error.title, error.text)
+
+
 def rejected(error: RequestRejected) -> Response:
     """A request refused for its form."""
     _record(Entry(Event.HTTP_REJECTED, "denied", error.reason))
@@ -68,7 +83,8 @@ def http_error(error: HTTPException) -> Response:
     _record(Entry(Event.HTTP_REJECTED, "denied", REASONS.get(status, "request")))
     response = answer(status, "invalid_request", TEXTS.get(status, "The request cannot be served."))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        # a preflight is for pages of registered origins alone (web/oauth.py): others are not told of it
+        response.headers["Allow"] = ", ".join(sorted({*error.valid_methods} - {"OPTIONS"}))
     return response
 
 

@@ -11,11 +11,4 @@ blueprint = Blueprint("home", __name__)
 def home() -> Response:
     """A page for whoever opens the issuer in a browser."""
     settings = current_app.extensions["authserver"].settings
-    response = make_response(render_template("home.html", issuer=settings.issuer))
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action 'self'"
-    )
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return make_response(render_template("home.html", issuer=settings.issuer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from ..oauth.request import HTTPRequest
 from ..oauth.server import Answer
@@ -26,8 +26,9 @@ def incoming(endpoint: str) -> HTTPRequest:
     """This request as the core reads it: bytes, and the few headers that it knows."""
     environ = request.environ
     headers = {"content-type": environ.get("CONTENT_TYPE", "")}
-    if "HTTP_AUTHORIZATION" in environ:
-        headers["authorization"] = environ["HTTP_AUTHORIZATION"]
+    for name in ("authorization", "origin"):
+        if (value := environ.get(f"HTTP_{name.upper()}")) is not None:
+            headers[name] = value
     return HTTPRequest(
         endpoint=endpoint,
         method=request.method,
@@ -39,7 +40,7 @@ def incoming(endpoint: str) -> HTTPRequest:
 
 
 def body() -> bytes | None:
-    """The body as it came; None when it is larger than the limit, so that the refusal counts like any other."""
+    """The body as it came; None when it is larger than the limit: that refusal counts like any other."""
     try:
         data = request.get_data(cache=False)
     except RequestEntityTooLarge:
@@ -70,6 +71,23 @@ def introspect() -> Response:
 def revoke() -> Response:
     """The revocation endpoint (RFC 7009)."""
     return respond(services().server.endpoint("revoke", incoming("revoke")))
+
+
+@blueprint.route("/userinfo", methods=["GET", "POST"], provide_automatic_options=False)
+def userinfo() -> Response:
+    """The UserInfo endpoint (OpenID Connect Core §5.3)."""
+    return respond(services().server.userinfo(incoming("userinfo")))
+
+
+@blueprint.route("/token", methods=["OPTIONS"])
+@blueprint.route("/revoke", methods=["OPTIONS"])
+@blueprint.route("/userinfo", methods=["OPTIONS"])
+def preflight() -> Response:
+    """What browsers ask before a page of another origin may call (Fetch §3.2.2); 405 for all others."""
+    answer = services().server.preflight(incoming(request.path.removeprefix("/")))
+    if answer is None:
+        raise MethodNotAllowed(["GET", "POST"] if request.path == "/userinfo" else ["POST"])
+    return respond(answer)
 
 
 @blueprint.get("/revocations", provide_automatic_options=False)

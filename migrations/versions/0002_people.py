@@ -10,6 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table('client', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('application_type', sa.String(length=10), server_default='web', nullable=False))
+        batch_op.add_column(sa.Column('require_pkce', sa.Boolean(), server_default=sa.true(), nullable=False))
+        batch_op.add_column(sa.Column('authorization_details_types', sa.JSON(), server_default='[]', nullable=False))
+        batch_op.add_column(sa.Column('id_token_alg', sa.String(length=10), server_default='ES256', nullable=False))
+
     op.create_table('user_account',
     sa.Column('user_id', sa.String(length=32), nullable=False),
     sa.Column('username', sa.String(length=128), nullable=False),
@@ -51,6 +57,7 @@ def upgrade() -> None:
     sa.Column('client_id', sa.String(length=128), nullable=False),
     sa.Column('request', sa.JSON(), nullable=False),
     sa.Column('browser', sa.LargeBinary(length=32), nullable=True),
+    sa.Column('session_before', sa.LargeBinary(length=32), nullable=True),
     sa.Column('created_at', sa.BigInteger(), nullable=False),
     sa.Column('expires_at', sa.BigInteger(), nullable=False),
     sa.Column('finished_at', sa.BigInteger(), nullable=True),
@@ -199,3 +206,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_user_account_version'))
 
     op.drop_table('user_account')
+    with op.batch_alter_table('client', schema=None) as batch_op:
+        for name in ('id_token_alg', 'authorization_details_types', 'require_pkce', 'application_type'):
+            batch_op.drop_column(name)

@@ -112,7 +112,7 @@ def test_grants_that_are_missing_unknown_or_not_the_clients_are_refused(world: W
     cases = [
         ("svc1", {}, "invalid_request"),
         ("svc1", {"grant_type": "password"}, "unsupported_grant_type"),
-        ("svc1", {"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ("svc1", {"grant_type": "authorization_code"}, "unauthorized_client"),
         ("rs_payments", {"grant_type": "client_credentials"}, "unauthorized_client"),
         ("spa1", {"grant_type": "client_credentials"}, "unauthorized_client"),
     ]

@@ -34,6 +34,10 @@ WIDE_LIMITS = {
     "limit_address": "1000000/60",
     "limit_address_failures": "1000000/60",
     "limit_client_failures": "1000000/60",
+    "limit_authorize_address": "1000000/60",
+    "limit_login_address": "1000000/60",
+    "limit_login_server": "1000000/60",
+    "login_alarm": "1000000/60",
 }
 PAYMENTS = "https://api.example/payments"
 ACCOUNTS = "https://api.example/accounts"

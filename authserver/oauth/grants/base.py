@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant
 
+from ... import crypto
 from ...audit import Event
 from ...errors import ProtocolError
-from ..tokens import Issuance
+from .. import scopes
+from ..single_use import Kind, Presented
+from ..tokens import Issuance, Minted
 
 if TYPE_CHECKING:
     from ...clients import ClientRecord
     from ..request import ProtocolRequest
     from ..server import AuthorizationServer
+
+SPENT = "The code or refresh token is unknown, expired, spent, ended or not this client's."
 
 
 class Grant(BaseGrant):  # type: ignore[misc]
@@ -28,10 +33,80 @@ class Grant(BaseGrant):  # type: ignore[misc]
             "unauthorized_client",
             "This client is not registered for this grant type.",
             event=Event.TOKEN_REJECTED,
-            reason="grant_type",
+            reason="grant_not_allowed",
             client_id=client.client_id,
         )
 
     def issue(self, issuance: Issuance) -> dict[str, Any]:
         """A token response for what was judged."""
         return self.server.tokens.issue(issuance)
+
+
+class PersonGrant(Grant):
+    """A grant by which a client hands in what a person's authorization gave it, once.
+
+    Everything is judged before it is spent; spending, its successor and the audit row are one transaction.
+    """
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+
+    def present(self, kind: Kind, parameter: str) -> Presented:
+        """What the authenticated client hands in, if it was given to this client; ProtocolError otherwise."""
+        client = self.authenticate_token_endpoint_client()
+        if not client.check_grant_type(self.GRANT_TYPE):
+            raise self.unauthorized(client)
+        text = self.request.form.get(parameter)
+        if text is None:
+            raise self.rejected("invalid_request", "malformed", f"{parameter} is missing.")
+        presented = self.server.single_use.find(kind, text)
+        if presented is None:
+            raise self.invalid_grant("grant_unknown")
+        if presented.authorization.client_id != client.client_id:
+            raise self.invalid_grant("grant_client_mismatch")
+        return presented
+
+    def judge(self, presented: Presented, requested: str | None) -> None:
+        """It is unspent and alive, and covers what is asked for; ProtocolError otherwise."""
+        if reason := self.server.single_use.refusal(presented):
+            raise self.invalid_grant(reason)
+        self.access = scopes.within(
+            self.server.scopes,
+            self.request.client,
+            presented.authorization,
+            requested,
+            self.request.resources,
+        )
+
+    def mint(self, presented: Presented) -> Minted:
+        """Tokens for what was judged; they are worth nothing before ``spend``."""
+        granted, access = presented.authorization, self.access
+        issuance = Issuance(
+            self.request.client,
+            granted.user_id,
+            access.scopes,
+            access.resource_server,
+            self.GRANT_TYPE,
+            granted,
+        )
+        return self.server.tokens.mint(issuance)
+
+    def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
+        """The token response; ProtocolError if another request spent or ended it in the meantime."""
+        client = self.request.client
+        successor = crypto.random_token() if client.check_grant_type("refresh_token") else None
+        if reason := self.server.single_use.spend(presented, successor, minted.entry):
+            raise self.invalid_grant(reason)
+        if successor is not None:
+            minted.response["refresh_token"] = successor
+        return minted.response
+
+    def invalid_grant(self, reason: str, description: str = SPENT) -> ProtocolError:
+        """invalid_grant (RFC 6749 §5.2)."""
+        return self.rejected("invalid_grant", reason, description)
+
+    def rejected(self, error: str, reason: str, description: str) -> ProtocolError:
+        """An error of the token endpoint about the authenticated client's request."""
+        client_id = self.request.client.client_id
+        return ProtocolError(
+            error, description, event=Event.TOKEN_REJECTED, reason=reason, client_id=client_id
+        )

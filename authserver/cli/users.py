@@ -1,0 +1,178 @@
+"""authserver users: invite people, let them set passwords, end their access."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..errors import Invalid
+from ..services import Services
+from ..users import LINK_SECONDS, UserRecord
+from ..users.registry import NO_SUCH_USER
+from .rooms import json_option, open_rooms, show, table
+
+COLUMNS = ["username", "email", "name", "state", "user_id"]
+SESSION_COLUMNS = ["sid", "client_ip", "acr", "auth_time", "last_seen_at", "user_agent"]
+
+
+@click.group()
+def users() -> None:
+    """Invite people, and change their access while the server runs. USER is a user name or e-mail address."""
+
+
+@users.command()
+@click.option("--username", required=True, help="The name they sign in with; without @ and spaces.")
+@click.option("--email", default=None, help="An e-mail address that they can sign in with, too.")
+@click.option("--name", default=None, help="The name that pages show; the user name if left out.")
+@json_option
+def create(username: str, email: str | None, name: str | None, as_json: bool) -> None:
+    """Invite a person. Prints the link by which they set a password: once, for seven days.
+
+    \b
+    Example:
+      authserver users create --username alice --email alice@example.com --name "Alice Adams"
+    """
+    services = open_rooms()
+    user = services.users.create(username, email, name)
+    _show_link(services, user, "enrol", as_json)
+
+
+@users.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Everybody.
+
+    \b
+    Example:
+      authserver users list --json
+    """
+    rows = [_row(user) for user in open_rooms().users.all()]
+    show(rows, as_json, table(rows, COLUMNS))
+
+
+@users.command("show")
+@click.argument("user")
+@json_option
+def show_(user: str, as_json: bool) -> None:
+    """All about one person but their password.
+
+    \b
+    Example:
+      authserver users show alice
+    """
+    row = _row(_known(open_rooms(), user))
+    show(row, as_json, "\n".join(f"{name}: {value}" for name, value in row.items()))
+
+
+@users.command()
+@click.argument("user")
+@json_option
+def disable(user: str, as_json: bool) -> None:
+    """The person is signed out and gets nothing any more, on every worker within a second.
+
+    \b
+    Example:
+      authserver users disable alice
+    """
+    services = open_rooms()
+    known = _known(services, user)
+    services.users.disable(known.user_id)
+    show({"username": known.username, "state": "disabled"}, as_json, f"{known.username} is disabled.")
+
+
+@users.command()
+@click.argument("user")
+@json_option
+def enable(user: str, as_json: bool) -> None:
+    """A disabled person may sign in again.
+
+    \b
+    Example:
+      authserver users enable alice
+    """
+    services = open_rooms()
+    known = _known(services, user)
+    services.users.enable(known.user_id)
+    state = services.users.must(known.user_id).state
+    show({"username": known.username, "state": state}, as_json, f"{known.username} is {state}.")
+
+
+@users.command()
+@click.argument("user")
+@json_option
+def reset(user: str, as_json: bool) -> None:
+    """Print a link by which the person sets a new password: once, for 30 minutes; seven days if invited.
+
+    Once it is used, whatever was signed in before has ended.
+
+    \b
+    Example:
+      authserver users reset alice
+    """
+    services = open_rooms()
+    known = _known(services, user)
+    _show_link(services, known, "enrol" if known.state == "invited" else "reset", as_json)
+
+
+@users.command()
+@click.argument("user")
+@json_option
+def sessions(user: str, as_json: bool) -> None:
+    """Where the person is signed in.
+
+    \b
+    Example:
+      authserver users sessions alice
+    """
+    services = open_rooms()
+    found = services.sessions.list(_known(services, user).user_id)
+    rows = [{name: getattr(one, name) for name in SESSION_COLUMNS} for one in found]
+    show(rows, as_json, table(rows, SESSION_COLUMNS))
+
+
+@users.command("end-sessions")
+@click.argument("user")
+@json_option
+def end_sessions(user: str, as_json: bool) -> None:
+    """The person is signed out everywhere.
+
+    \b
+    Example:
+      authserver users end-sessions alice
+    """
+    services = open_rooms()
+    known = _known(services, user)
+    count = services.sessions.end_all(known.user_id, "by_operator")
+    show({"username": known.username, "ended": count}, as_json, f"{count} sessions have ended.")
+
+
+def _known(services: Services, login_name: str) -> UserRecord:
+    user = services.users.find(login_name)
+    if user is None:
+        raise Invalid(NO_SUCH_USER)
+    return user
+
+
+def _show_link(services: Services, user: UserRecord, purpose: str, as_json: bool) -> None:
+    token = services.links.make(user.user_id, purpose)
+    link = f"{services.settings.issuer}/enrol?token={token}"
+    told = {"user_id": user.user_id, "username": user.username, "link": link, "purpose": purpose}
+    hours = LINK_SECONDS[purpose] / 3600
+    show(
+        told | {"expires_in": LINK_SECONDS[purpose]},
+        as_json,
+        f"user_id: {user.user_id}\nlink: {link}\n(works once, for {hours:g} hours; shown only now)",
+    )
+
+
+def _row(user: UserRecord) -> dict[str, Any]:
+    return {
+        "username": user.username,
+        "email": user.email,
+        "name": user.name,
+        "state": user.state,
+        "user_id": user.user_id,
+        "failures": user.failures,
+        "locked_until": user.locked_until,
+    }

@@ -1,0 +1,18 @@
+"""Who the person is: passwords, attempts to log in, and the sessions of browsers."""
+
+from .limits import LoginLimits
+from .password import PasswordHasher
+from .password_login import ACR_PASSWORD, Browser, PasswordLogin
+from .password_reset import PasswordReset
+from .session import Sessions, SessionView
+
+__all__ = [
+    "ACR_PASSWORD",
+    "Browser",
+    "LoginLimits",
+    "PasswordHasher",
+    "PasswordLogin",
+    "PasswordReset",
+    "SessionView",
+    "Sessions",
+]

@@ -1,0 +1,42 @@
+"""How often people may try to log in: from one address, and at the whole server."""
+
+from __future__ import annotations
+
+from ..audit import Audit, Entry, Event
+from ..config import Settings
+from ..throttle import Limit, Throttle
+
+SERVER = "login_server"
+ADDRESS = "login_ip"
+ALARM = "login_alarm"
+
+
+class LoginLimits:
+    """Counts attempts before they are judged; those that succeed are given back to their address."""
+
+    def __init__(self, throttle: Throttle, audit: Audit, settings: Settings) -> None:
+        self._throttle = throttle
+        self._audit = audit
+        self._address = Limit.parse(settings.limit_login_address)
+        self._server = Limit.parse(settings.limit_login_server)
+        self._alarm = Limit.parse(settings.login_alarm)
+
+    def take(self, address: str) -> int:
+        """0 if the attempt may be made, else the seconds to wait; an unknown address counts as one place."""
+        if not self._throttle.take(self._address, ADDRESS, address):
+            self._throttle.refuse(self._address, ADDRESS, address)
+            return self._address.seconds
+        if not self._throttle.take(self._server, SERVER):
+            self._throttle.refuse(self._server, SERVER, "")
+            return self._server.seconds
+        return 0
+
+    def succeeded(self, address: str) -> None:
+        """The attempt does not count against its address."""
+        self._throttle.give_back(self._address, ADDRESS, address)
+
+    def failed(self) -> None:
+        """Too many failures over all addresses and accounts raise the alarm, once a window."""
+        if not self._throttle.take(self._alarm, ALARM) and self._throttle.first(ALARM, self._alarm.seconds):
+            detail = {"failures": self._alarm.amount, "seconds": self._alarm.seconds}
+            self._audit.record(Entry(Event.ALERT_SPRAYING, "denied", "failures", detail=detail))

@@ -1,0 +1,99 @@
+"""Logging in with a password: the same answer and the same work, whoever it is and whatever is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..audit import Audit, Entry, Event
+from ..db import Database
+from ..users import LOCK_SECONDS, MAX_FAILURES, Attempts, UserRecord, Users
+from .limits import LoginLimits
+from .password import MAX_LENGTH, PasswordHasher
+from .session import Login, Sessions
+
+ACR_PASSWORD = "urn:authserver:acr:password"  # noqa: S105 - the name of a class of logins
+AMR_PASSWORD = ("pwd",)  # RFC 8176 §2
+# What is entered as a name is cut here before it is looked up.
+MAX_LOGIN_NAME = 320
+
+
+@dataclass(frozen=True)
+class Browser:
+    """From where a person logs in, and the cookie of the session that this browser has."""
+
+    address: str
+    user_agent: str
+    session: str | None
+
+
+class PasswordLogin:
+    """Judges a name and a password."""
+
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        hasher: PasswordHasher,
+        sessions: Sessions,
+        limits: LoginLimits,
+        audit: Audit,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._attempts = Attempts(database)
+        self._hasher = hasher
+        self._sessions = sessions
+        self._limits = limits
+        self._audit = audit
+
+    def attempt(self, login_name: str, password: str, browser: Browser) -> str | None:
+        """The cookie of a new session, or None: why it failed is in the audit log alone.
+
+        The attempt is counted and committed first and verified after, with no transaction open; what was
+        verified is checked once more in the transaction that starts the session.
+        """
+        if len(password) > MAX_LENGTH or not password:
+            self._failed(None, "bad_password", 0)
+            return None
+        with self._hasher.place():
+            user = self._users.find(login_name[:MAX_LOGIN_NAME])
+            number = self._attempts.reserve(None if user is None else user.user_id)
+            fits = self._hasher.verify(None if user is None else user.password_hash, password)
+            if user is None or number == 0 or not fits:
+                self._failed(user, _reason(user, number), number)
+                return None
+            outdated = self._hasher.outdated(str(user.password_hash))
+            new_hash = self._hasher.hash(password) if outdated else None
+        return self._start(user, new_hash, browser)
+
+    def _start(self, user: UserRecord, new_hash: str | None, browser: Browser) -> str | None:
+        login = Login(user.user_id, ACR_PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
+        with self._database.writing() as connection:
+            if held := self._attempts.succeeded_in(connection, user, new_hash):
+                cookie = self._sessions.start_in(connection, login, browser.session)
+                entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail={"amr": list(AMR_PASSWORD)})
+                self._audit.record_in(connection, entry)
+        if not held:
+            self._failed(user, "changed_meanwhile", 0)
+            return None
+        self._limits.succeeded(browser.address)
+        return cookie
+
+    def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:
+        user_id = "" if user is None else user.user_id
+        failed = Entry(Event.LOGIN_FAILED, "denied", reason, user_id=user_id, actor="anonymous")
+        self._audit.record(failed)
+        if number == MAX_FAILURES:
+            blocked = replace(failed, event=Event.ACCOUNT_BLOCKED, reason="five_failures")
+            self._audit.record(replace(blocked, detail={"seconds": LOCK_SECONDS}))
+        self._limits.failed()
+
+
+def _reason(user: UserRecord | None, number: int) -> str:
+    if user is None:
+        return "unknown_user"
+    if user.state == "disabled":
+        return "disabled"
+    if user.state == "invited":
+        return "unverified"
+    return "bad_password" if number else "blocked"

@@ -1,0 +1,237 @@
+"""Every check of an authorization request, in the order in which they run.
+
+Design §3: one ordered list of named checks, its columns the endpoints at which each applies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .. import jws
+from ..audit import Event
+from ..clients.redirect_uris import is_registered
+from ..errors import ProtocolError
+from . import rar, response_mode, scopes
+from .authorization_request import ENDPOINT, Draft, Rooms
+from .response_mode import Target
+
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+# Scopes that the server itself answers for; they name no API.
+SERVER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
+MAX_HINT = 256
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+# RFC 6749 §4.1.2.1: neither tells a stranger whether the client exists
+_NOT_FOR_REDIRECTS = "The application that sent you here is unknown, or gave a wrong address to return to."
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule with a name, and the endpoints whose requests it holds for."""
+
+    name: str
+    judge: Callable[[Draft, Rooms], None]
+    endpoints: frozenset[str] = frozenset({ENDPOINT})
+
+
+def _client(draft: Draft, rooms: Rooms) -> None:
+    if "client_id" in draft.parameters.repeated:
+        raise draft.rejected("duplicate_parameter", _NOT_FOR_REDIRECTS)
+    client = rooms.clients.get(draft.client_id)
+    if client is None:
+        raise draft.rejected("client_unknown", _NOT_FOR_REDIRECTS)
+    if not client.active:
+        raise draft.rejected("client_disabled", _NOT_FOR_REDIRECTS)
+    draft.known = client
+
+
+def _redirect_uri(draft: Draft, _rooms: Rooms) -> None:
+    if "redirect_uri" in draft.parameters.repeated:
+        raise draft.rejected("duplicate_parameter", _NOT_FOR_REDIRECTS)
+    uri = draft.parameters.get("redirect_uri")
+    if uri is None:
+        # OpenID Connect Core §3.1.2.1: required, even if only one is registered
+        raise draft.rejected("redirect_uri_missing", _NOT_FOR_REDIRECTS)
+    if not is_registered(uri, draft.client.redirect_uris, draft.client.application_type):
+        raise draft.rejected("redirect_uri_mismatch", _NOT_FOR_REDIRECTS)
+    if not draft.parameters.readable:
+        # what cannot be read must not be sent back either, so this too is a page
+        raise ProtocolError(
+            "invalid_request",
+            "The parameters are not valid form encoding of UTF-8 without control characters.",
+            event=Event.HTTP_REJECTED,
+            reason="encoding",
+            client_id=draft.client_id,
+        )
+    # the client is told from here on; a mode that is none is refused in the query
+    mode = draft.parameters.get("response_mode")
+    usable = mode in response_mode.MODES and "response_mode" not in draft.parameters.repeated
+    draft.target = Target(uri, str(mode) if usable else "query", draft.parameters.get("state"))
+
+
+def _repetition(draft: Draft, _rooms: Rooms) -> None:
+    # RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
+    if draft.parameters.repeated:
+        raise draft.rejected("duplicate_parameter", "A parameter is repeated.")
+
+
+def _response_mode(draft: Draft, _rooms: Rooms) -> None:
+    assert draft.target is not None
+    mode = draft.parameters.get("response_mode")
+    if mode is not None and mode not in response_mode.MODES:
+        raise draft.rejected("response_mode", "This response_mode is not supported.")
+    if mode == "form_post" and not draft.target.redirect_uri.startswith(("https://", "http://")):
+        draft.target = replace(draft.target, response_mode="query")
+        raise draft.rejected("response_mode", "A form cannot be posted to this redirect_uri.")
+
+
+def _grant(draft: Draft, _rooms: Rooms) -> None:
+    if not draft.client.check_grant_type("authorization_code"):
+        description = "This client is not registered for this response_type."
+        raise draft.rejected("grant_type", description, "unauthorized_client")
+    if draft.client.profile != "oauth21":
+        # FAPI 2.0 §5.3.2.2: nothing from the front channel
+        raise draft.rejected("par_required", "This client must push its authorization requests.")
+
+
+def _request_object(draft: Draft, _rooms: Rooms) -> None:
+    # OpenID Connect Core §3.1.2.6
+    for name, error in (
+        ("request", "request_not_supported"),
+        ("request_uri", "request_uri_not_supported"),
+        ("registration", "registration_not_supported"),
+    ):
+        if draft.parameters.get(name) is not None:
+            raise draft.rejected(
+                name, "Request objects and registration by request are not supported.", error
+            )
+
+
+def _response_type(draft: Draft, _rooms: Rooms) -> None:
+    response_type = draft.parameters.get("response_type")
+    if response_type is None:
+        raise draft.rejected("response_type", "response_type is missing.")
+    if response_type != "code":
+        raise draft.rejected("response_type", "The only response_type is code.", "unsupported_response_type")
+
+
+def _pkce(draft: Draft, _rooms: Rooms) -> None:
+    challenge = draft.parameters.get("code_challenge")
+    method = draft.parameters.get("code_challenge_method")
+    if challenge is None:
+        if draft.client.require_pkce or method is not None:
+            raise draft.rejected("pkce_missing", "code_challenge is missing (RFC 7636).")
+        return
+    # RFC 7636 §4.3: without a method it would be plain
+    if method != "S256":
+        raise draft.rejected("pkce_method", "code_challenge_method must be S256.")
+    if not _CHALLENGE.fullmatch(challenge):
+        raise draft.rejected("pkce_challenge", "code_challenge is not an S256 challenge (RFC 7636).")
+    draft.values["code_challenge"] = challenge
+
+
+def _prompt(draft: Draft, _rooms: Rooms) -> None:
+    prompt = frozenset((draft.parameters.get("prompt") or "").split(" ")) - {""}
+    if not prompt <= PROMPTS:
+        raise draft.rejected("prompt", "This prompt is not supported.")
+    if "none" in prompt and len(prompt) > 1:
+        raise draft.rejected("prompt_conflict", "prompt none stands alone.")
+    draft.values["prompt"] = prompt
+
+
+def _max_age(draft: Draft, _rooms: Rooms) -> None:
+    max_age = draft.parameters.get("max_age")
+    if max_age is None:
+        return
+    if not _SECONDS.fullmatch(max_age):
+        raise draft.rejected("max_age", "max_age is a number of seconds.")
+    draft.values["max_age"] = int(max_age)
+
+
+def _hints(draft: Draft, rooms: Rooms) -> None:
+    get = draft.parameters.get
+    login_hint = get("login_hint")
+    # more than a name is no hint
+    draft.values["login_hint"] = login_hint if login_hint and len(login_hint) <= MAX_HINT else None
+    draft.values["ui_locales"] = get("ui_locales")
+    draft.values["nonce"] = get("nonce")
+    draft.values["acr_values"] = tuple((get("acr_values") or "").split())
+    hint = get("id_token_hint")
+    if hint is None:
+        return
+    try:
+        claims = rooms.keys.verify(hint, ["jwt", ""])
+    except jws.Rejected as error:
+        raise draft.rejected("hint_invalid", "id_token_hint is not an ID token of this server.") from error
+    audience = claims.get("aud")
+    mine = draft.client_id in (audience if isinstance(audience, list) else [audience])
+    if claims.get("iss") != rooms.settings.issuer or not mine or not isinstance(claims.get("sub"), str):
+        raise draft.rejected("hint_invalid", "id_token_hint is not an ID token of this server.")
+    draft.values["hint_subject"] = claims["sub"]
+
+
+def _authorization_details(draft: Draft, rooms: Rooms) -> None:
+    text = draft.parameters.get("authorization_details")
+    if text is None:
+        return
+    error = "invalid_authorization_details"
+    try:
+        details = rar.read(text, draft.client)
+    except rar.Refused as refused:
+        description = "authorization_details are of an unknown type, malformed, or not for this client."
+        raise draft.rejected(refused.reason, description, error) from refused
+    if rar.payment_of(details) and not rooms.settings.payments_open:
+        # PSD2 RTS art. 5: without a second factor nobody approves a payment
+        raise draft.rejected("rar_sca", "Payments need a second factor that is not set up here.", error)
+    draft.values["authorization_details"] = details
+
+
+def _scope(draft: Draft, rooms: Rooms) -> None:
+    client, details = draft.client, draft.values.get("authorization_details")
+    requested = draft.parameters.get("scope")
+    if requested is None and details is None:
+        raise scopes.invalid_scope("scope", client, Event.AUTHZ_REJECTED)
+    names = scopes.parse(requested, client, Event.AUTHZ_REJECTED) if requested else []
+    known = rooms.scopes.all()
+    for name in names:
+        if name not in known or name not in client.scopes:
+            raise scopes.invalid_scope("scope", client, Event.AUTHZ_REJECTED)
+        if known[name].audience is None and name not in SERVER_SCOPES:
+            raise scopes.invalid_scope("scope", client, Event.AUTHZ_REJECTED)
+    draft.values["scopes"] = tuple(names)
+
+
+def _audience(draft: Draft, rooms: Rooms) -> None:
+    client, names = draft.client, draft.values["scopes"]
+    known = rooms.scopes.all()
+    locations = rar.locations_of(draft.values.get("authorization_details"))
+    resources = tuple(dict.fromkeys(draft.parameters.resources))
+    # one token is for one API, whoever names it: its scopes, the resource, or a detail's location
+    apis = {str(known[name].audience) for name in names if known[name].audience} | {*resources, *locations}
+    if len(apis) > 1 or any(rooms.scopes.resource_server(api) is None for api in apis):
+        reason = "unknown_resource" if len(apis) == 1 else "scopes_and_resource"
+        raise scopes.invalid_target(reason, client, Event.AUTHZ_REJECTED)
+    audience = (*apis, *((rooms.settings.issuer,) if "openid" in names else ()))
+    if not audience:
+        raise scopes.invalid_target("no_audience", client, Event.AUTHZ_REJECTED)
+    draft.values |= {"resources": resources, "audience": audience}
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("client", _client),
+    Check("redirect_uri", _redirect_uri),
+    Check("repetition", _repetition),
+    Check("response_mode", _response_mode),
+    Check("grant", _grant),
+    Check("request_object", _request_object),
+    Check("response_type", _response_type),
+    Check("pkce", _pkce),
+    Check("prompt", _prompt),
+    Check("max_age", _max_age),
+    Check("hints", _hints),
+    Check("authorization_details", _authorization_details),
+    Check("scope", _scope),
+    Check("audience", _audience),
+)

@@ -1,0 +1,102 @@
+"""Consent: what a person allows a client, remembered for scopes, never for payments.
+
+One grant row a person and client. Withdrawing it ends every authorization under it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, select, update
+
+from .. import clock, crypto
+from ..audit import Audit, Entry, Event
+from ..db import Database, insert_once, table_of
+from ..models.grant import Grant
+from .authorization_request import AuthorizationRequest
+from .authorizations import Authorizations
+
+table = table_of(Grant)
+
+
+class Consents:
+    """Remembers, recalls and withdraws consent."""
+
+    def __init__(self, database: Database, authorizations: Authorizations, audit: Audit) -> None:
+        self._database = database
+        self._authorizations = authorizations
+        self._audit = audit
+
+    def needed(self, request: AuthorizationRequest, user_id: str) -> bool:
+        """Whether the person must be asked: for a payment always, for a scope once."""
+        if request.authorization_details is not None or "consent" in request.prompt:
+            return True
+        with self._database.reading() as connection:
+            row = connection.execute(_mine(request.client_id, user_id)).mappings().one_or_none()
+        return not _covers(row, request)
+
+    def recall_in(self, connection: Connection, request: AuthorizationRequest, user_id: str) -> str | None:
+        """The id of the grant that covers every scope of ``request``, held to the transaction's end."""
+        row = self._row(connection, request.client_id, user_id)
+        return str(row["grant_id"]) if _covers(row, request) else None
+
+    def remember_in(self, connection: Connection, request: AuthorizationRequest, user_id: str) -> str:
+        """The id of the grant under which the person has just allowed ``request``; audited.
+
+        Its scopes join those allowed before, unless the request has details: these are allowed once.
+        """
+        now = clock.now()
+        fresh = {
+            "grant_id": crypto.random_token(128),
+            "user_id": user_id,
+            "client_id": request.client_id,
+            "scopes": [],
+            "created_at": now,
+            "updated_at": now,
+        }
+        insert_once(connection, Grant, fresh)
+        row = self._row(connection, request.client_id, user_id)
+        assert row is not None
+        before = [] if row["ended_at"] is not None else row["scopes"]
+        added = request.scopes if request.authorization_details is None else ()
+        scopes = sorted({*before, *added})
+        values = {"scopes": scopes, "updated_at": now, "ended_at": None}
+        connection.execute(update(table).where(table.c.grant_id == row["grant_id"]).values(values))
+        detail: dict[str, Any] = {"grant_id": row["grant_id"], "scope": " ".join(request.scopes)}
+        if request.authorization_details is not None:
+            detail["types"] = [element["type"] for element in request.authorization_details]
+        entry = Entry(Event.CONSENT_GRANTED, client_id=request.client_id, user_id=user_id, detail=detail)
+        self._audit.record_in(connection, entry)
+        return str(row["grant_id"])
+
+    def withdraw(self, user_id: str, client_id: str) -> bool:
+        """The person allows the client nothing any more; whether there was something to withdraw."""
+        with self._database.writing() as connection:
+            ended = (
+                update(table)
+                .where(table.c.user_id == user_id, table.c.client_id == client_id)
+                .where(table.c.ended_at.is_(None))
+                .values(ended_at=clock.now(), scopes=[])
+                .returning(table.c.grant_id)
+            )
+            grant_id = connection.execute(ended).scalar()
+            if grant_id is None:
+                return False
+            self._authorizations.end_for_grant_in(connection, grant_id)
+            detail = {"grant_id": grant_id}
+            entry = Entry(Event.CONSENT_WITHDRAWN, client_id=client_id, user_id=user_id, detail=detail)
+            self._audit.record_in(connection, entry)
+        return True
+
+    @staticmethod
+    def _row(connection: Connection, client_id: str, user_id: str) -> Any:
+        locked = _mine(client_id, user_id).with_for_update()
+        return connection.execute(locked).mappings().one_or_none()
+
+
+def _mine(client_id: str, user_id: str) -> Select[Any]:
+    return select(table).where(table.c.user_id == user_id, table.c.client_id == client_id)
+
+
+def _covers(row: Any, request: AuthorizationRequest) -> bool:
+    return row is not None and row["ended_at"] is None and set(request.scopes) <= set(row["scopes"])

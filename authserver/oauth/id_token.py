@@ -1,0 +1,53 @@
+"""ID tokens (OpenID Connect Core §2): who logged in, when and how, told to one client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import clock, crypto
+from ..clients import ClientRecord
+from ..config import Settings
+from ..keys import KeyStore
+from .authorizations import AuthorizationRecord
+
+TYP = "JWT"
+
+
+class IdTokens:
+    """Signs each with the algorithm its client is registered for."""
+
+    def __init__(self, settings: Settings, keys: KeyStore) -> None:
+        self._issuer = settings.issuer
+        self._lifetime = settings.access_token_lifetime
+        self._keys = keys
+
+    def issue(
+        self, client: ClientRecord, granted: AuthorizationRecord, nonce: str | None, access_token: str
+    ) -> str:
+        """The ID token that goes with ``access_token``; ``nonce`` is that of the authorization request."""
+        now = clock.now()
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "sub": granted.user_id,
+            "aud": client.client_id,
+            "iat": now,
+            "exp": now + self._lifetime,
+            "auth_time": granted.auth_time,
+            "acr": granted.acr,
+            "amr": list(granted.amr),
+            "sid": granted.sid,
+            "at_hash": at_hash(access_token, client.id_token_alg),
+        }
+        if nonce is not None:
+            claims["nonce"] = nonce
+        return self._keys.sign(TYP, claims, client.id_token_alg)
+
+
+def at_hash(access_token: str, alg: str) -> str:
+    """The left half of the token's digest by the hash of ``alg`` (OpenID Connect Core §3.1.3.6).
+
+    Ed25519 hashes with SHA-512; all other algorithms of this server with SHA-256.
+    """
+    data = access_token.encode("ascii")
+    digest = crypto.sha512(data) if alg == "EdDSA" else crypto.sha256(data)
+    return crypto.b64u(digest[: len(digest) // 2])

@@ -1,0 +1,94 @@
+"""Rich authorization requests (RFC 9396): what is asked for in detail, read strictly and in one spelling.
+
+An element of an unknown type, with an unknown member or in a doubtful form is refused as a whole: what
+the page shows, what the person approves and what the token says are one and the same value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ..clients import ClientRecord
+from . import payment
+
+MAX_ELEMENTS = 5
+MAX_DEPTH = 5
+
+Detail = dict[str, Any]
+# The types that this server knows, each with the function that reads one element of it.
+TYPES: dict[str, Callable[[Detail], Detail]] = {payment.TYPE: payment.read}
+
+
+class Refused(Exception):
+    """authorization_details that cannot be taken; ``reason`` is one of the audit log's words for why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read(text: str, client: ClientRecord) -> tuple[Detail, ...]:
+    """The elements of ``text`` in canonical form, all of types that the client may ask for; Refused else."""
+    elements = _array(text)
+    details = []
+    for element in elements:
+        type_ = element.get("type") if isinstance(element, dict) else None
+        if not isinstance(type_, str):
+            raise Refused("rar_format")
+        if type_ not in TYPES:
+            raise Refused("rar_type")
+        if type_ not in client.authorization_details_types:
+            raise Refused("rar_type_not_allowed")
+        try:
+            details.append(TYPES[type_](element))
+        except payment.Malformed as error:
+            raise Refused(error.reason) from error
+    if sum(detail["type"] == payment.TYPE for detail in details) > 1:
+        # a page asks about one payment: nobody approves two by one glance
+        raise Refused("rar_several_payments")
+    return tuple(details)
+
+
+def payment_of(details: tuple[Detail, ...] | None) -> Detail | None:
+    """The payment among ``details``, or None."""
+    return next((detail for detail in details or () if detail["type"] == payment.TYPE), None)
+
+
+def locations_of(details: tuple[Detail, ...] | None) -> tuple[str, ...]:
+    """Where the details are to be used (RFC 9396 §2.2), each once."""
+    return tuple(dict.fromkeys(uri for detail in details or () for uri in detail.get("locations", ())))
+
+
+def _array(text: str) -> list[Any]:
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_int=_int)
+    except (ValueError, RecursionError) as error:
+        raise Refused("rar_format") from error
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_ELEMENTS or _depth(value) > MAX_DEPTH:
+        raise Refused("rar_format")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Detail:
+    """RFC 8259 §4: what a repeated name means is anybody's guess."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a member is repeated")
+    return result
+
+
+def _refuse(_constant: str) -> float:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _int(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError("a number out of range")
+    return int(text)
+
+
+def _depth(value: Any) -> int:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, members), default=0) if isinstance(value, dict | list) else 0

@@ -1,0 +1,164 @@
+"""Codes and refresh tokens: found by digest, spent once by one UPDATE, and told apart from a replay.
+
+Of two who hand in the same one, exactly one gets tokens; the other's attempt ends the authorization,
+and with it what the first one got (RFC 9700 §4.14.2, RFC 6749 §4.1.2).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, Table, bindparam, insert, select, update
+
+from .. import clock, crypto
+from ..audit import Audit, Entry, Event
+from ..db import Database, table_of
+from ..models.authorization import AuthorizationCode
+from ..models.token import RefreshToken
+from .authorizations import ALIVE, WITH_ITS_PERSON, AuthorizationRecord, Authorizations, table
+
+Kind = Literal["authorization_code", "refresh_token"]
+TABLES: dict[Kind, Table] = {
+    "authorization_code": table_of(AuthorizationCode),
+    "refresh_token": table_of(RefreshToken),
+}
+# why an authorization ends when one of a kind comes again
+REPLAY_REASONS: dict[Kind, str] = {"authorization_code": "code_replay", "refresh_token": "refresh_reuse"}
+# what crypto.random_token() makes of 256 bits: anything else was never given out
+_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def _find(rows: Table) -> Select[Any]:
+    granted = [column.label(f"of_{column.name}") for column in table.c]
+    return (
+        select(rows, *granted, ALIVE.label("alive"))
+        .select_from(WITH_ITS_PERSON.join(rows, rows.c.gid == table.c.gid))
+        .where(rows.c.digest == bindparam("wanted"))
+    )
+
+
+_QUERIES = {kind: _find(rows) for kind, rows in TABLES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A code or refresh token as it was read, with its authorization.
+
+    ``alive`` is whether authorization, person and session have not ended. The last three are of codes alone.
+    """
+
+    kind: Kind
+    digest: bytes
+    expires_at: int
+    used_at: int | None
+    authorization: AuthorizationRecord
+    alive: bool
+    redirect_uri: str = ""
+    code_challenge: str | None = None
+    nonce: str | None = None
+
+    def get_scope(self) -> str:
+        """The scope that was granted; Authlib's refresh grant asks this."""
+        return " ".join(self.authorization.scopes)
+
+
+class SingleUse:
+    """Finds and spends them."""
+
+    def __init__(self, database: Database, authorizations: Authorizations, audit: Audit) -> None:
+        self._database = database
+        self._authorizations = authorizations
+        self._audit = audit
+
+    def find(self, kind: Kind, text: str) -> Presented | None:
+        """What ``text`` is, spent, expired and ended ones included; None if it was never given out."""
+        if not _FORM.fullmatch(text):
+            return None
+        with self._database.reading() as connection:
+            row = connection.execute(_QUERIES[kind], {"wanted": crypto.digest(text)}).mappings().one_or_none()
+        if row is None:
+            return None
+        own = {name: row[name] for name in ("redirect_uri", "code_challenge", "nonce") if name in row}
+        return Presented(
+            kind,
+            row["digest"],
+            row["expires_at"],
+            row["used_at"],
+            AuthorizationRecord.of(row, "of_"),
+            bool(row["alive"]),
+            **own,
+        )
+
+    def refusal(self, presented: Presented) -> str:
+        """Why it gets nothing, as it was read; empty if it may be spent. A spent one ends everything."""
+        if presented.used_at is not None:
+            with self._database.writing() as connection:
+                self._replayed_in(connection, presented)
+            return "replayed"
+        if not presented.alive:
+            return "grant_ended"
+        if presented.expires_at <= clock.now():
+            return "grant_expired"
+        return ""
+
+    def spend(self, presented: Presented, successor: str | None, issued: Entry) -> str:
+        """It is spent, ``successor`` (a refresh token) rests and ``issued`` is on record, all at once.
+
+        Empty then; otherwise why nothing may be given out. What that changed is committed as well.
+        """
+        now = clock.now()
+        rows = TABLES[presented.kind]
+        fresh = (rows.c.digest == presented.digest) & rows.c.used_at.is_(None) & (rows.c.expires_at > now)
+        with self._database.writing() as connection:
+            if connection.execute(update(rows).where(fresh).values(used_at=now)).rowcount != 1:
+                return self._lost_in(connection, presented)
+            if not self._authorizations.holds_in(connection, presented.authorization.gid):
+                return "grant_ended"
+            if successor is not None:
+                self._rest_in(connection, presented.authorization, successor)
+            self._audit.record_in(connection, issued)
+        return ""
+
+    def end(self, presented: Presented, entry: Entry) -> bool:
+        """The authorization has ended at its client's wish; whether it was still alive."""
+        with self._database.writing() as connection:
+            first = self._authorizations.end_in(connection, presented.authorization.gid, "revoked")
+            if first:
+                self._audit.record_in(connection, entry)
+        return first
+
+    def _lost_in(self, connection: Connection, presented: Presented) -> str:
+        """Somebody was faster, or its time ran out since it was read."""
+        rows = TABLES[presented.kind]
+        query = select(rows.c.used_at).where(rows.c.digest == presented.digest)
+        if connection.execute(query).scalar() is None:
+            return "grant_expired"
+        self._replayed_in(connection, presented)
+        return "replayed"
+
+    def _replayed_in(self, connection: Connection, presented: Presented) -> None:
+        granted = presented.authorization
+        entry = Entry(
+            Event.GRANT_REPLAY_DETECTED,
+            "denied",
+            presented.kind,
+            client_id=granted.client_id,
+            user_id=granted.user_id,
+            session_id=granted.sid,
+            detail={"gid": granted.gid},
+        )
+        self._audit.record_in(connection, entry)
+        self._authorizations.end_in(connection, granted.gid, REPLAY_REASONS[presented.kind])
+
+    @staticmethod
+    def _rest_in(connection: Connection, granted: AuthorizationRecord, successor: str) -> None:
+        row = {
+            "digest": crypto.digest(successor),
+            "gid": granted.gid,
+            "client_id": granted.client_id,
+            "created_at": clock.now(),
+            "expires_at": granted.expires_at,
+        }
+        connection.execute(insert(TABLES["refresh_token"]).values(row))

@@ -1,0 +1,17 @@
+"""People: their records, their attempts to log in, and the links by which they set a password."""
+
+from .attempts import LOCK_SECONDS, MAX_FAILURES, Attempts
+from .links import LINK_SECONDS, Links
+from .record import UserRecord, normalise
+from .registry import Users
+
+__all__ = [
+    "LINK_SECONDS",
+    "LOCK_SECONDS",
+    "MAX_FAILURES",
+    "Attempts",
+    "Links",
+    "UserRecord",
+    "Users",
+    "normalise",
+]

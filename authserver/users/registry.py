@@ -1,0 +1,143 @@
+"""The registry of people: every change is one transaction that raises the version of the users' cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from .. import clock, crypto
+from ..audit import Audit, Entry, Event
+from ..cache import ByKey, Versions, raise_version
+from ..db import Database, table_of
+from ..errors import Invalid
+from ..models.user import User
+from .record import MAX_EMAIL, UserRecord, email_of, name_of, normalise, username_of
+
+users = table_of(User)
+
+NO_SUCH_USER = "There is no such user."
+# What else ends when a person's access does, in the same transaction: (connection, user_id, reason).
+Ends = Callable[[Connection, str, str], None]
+
+
+class Users:
+    """Reads people for every request, and changes them for operators.
+
+    ``ends`` is called wherever sessions and authorizations of a person must not outlive a change.
+    """
+
+    def __init__(self, database: Database, versions: Versions, audit: Audit, ends: Ends) -> None:
+        self._database = database
+        self._versions = versions
+        self._audit = audit
+        self._ends = ends
+        self._cache = ByKey(versions, "users", self._load, self._changed_since)
+
+    def get(self, user_id: str) -> UserRecord | None:
+        """The person of ``user_id`` in whatever state, as of the confirmed version; None if there is none."""
+        if not user_id or len(user_id) > 32:
+            return None
+        return self._cache.get(user_id)
+
+    def find(self, login_name: str) -> UserRecord | None:
+        """The person of a user name or e-mail address, read now; one query whether there is one or not."""
+        # a stray surrogate, from a terminal alone, is in nobody's name and in no database's text
+        name = normalise(login_name.encode("utf-8", "replace").decode())[: MAX_EMAIL + 1]
+        column = users.c.email if "@" in name else users.c.username
+        with self._database.reading() as connection:
+            row = connection.execute(select(users).where(column == name)).mappings().one_or_none()
+        return None if row is None else UserRecord.of(row)
+
+    def all(self) -> list[UserRecord]:
+        """Everybody, by user name; for operators, never for a request."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(users).order_by(users.c.username)).mappings().all()
+        return [UserRecord.of(row) for row in rows]
+
+    def create(self, username: str, email: str | None = None, name: str | None = None) -> UserRecord:
+        """A new person, invited: without a password until a link is used; Invalid if the name is taken."""
+        values: dict[str, Any] = {
+            "user_id": crypto.random_token(128),
+            "username": username_of(username),
+            "email": email_of(email) if email else None,
+            "name": name_of(name or username),
+            "state": "invited",
+            "failures": 0,
+        }
+        taken = or_(
+            users.c.username == values["username"],
+            (users.c.email == values["email"]) if email else users.c.user_id.is_(None),
+        )
+        with self._database.writing() as connection:
+            version = raise_version(connection, "users")
+            if connection.execute(select(users.c.user_id).where(taken)).first() is not None:
+                raise Invalid("There is a user of this name or e-mail address already.")
+            connection.execute(insert(users).values(**values, created_at=clock.now(), version=version))
+            self._audit.record_in(connection, Entry(Event.USER_CREATED, user_id=values["user_id"]))
+        self._versions.forget()
+        return self.must(values["user_id"])
+
+    def must(self, user_id: str) -> UserRecord:
+        """The person of ``user_id``, read now; Invalid if there is none."""
+        user = self._load(user_id)
+        if user is None:
+            raise Invalid(NO_SUCH_USER)
+        return user
+
+    def disable(self, user_id: str) -> None:
+        """The person gets nothing any more, on every worker within the caches' confirmation time."""
+        with self._changing(user_id, {"state": "disabled"}) as connection:
+            self._ends(connection, user_id, "user_disabled")
+            self._audit.record_in(
+                connection, Entry(Event.USER_STATE_CHANGED, reason="disabled", user_id=user_id)
+            )
+
+    def enable(self, user_id: str) -> None:
+        """A disabled person may log in again; one without a password is invited again."""
+        state = "active" if self.must(user_id).password_hash else "invited"
+        with self._changing(user_id, {"state": state}) as connection:
+            self._audit.record_in(connection, Entry(Event.USER_STATE_CHANGED, reason=state, user_id=user_id))
+
+    def set_password_in(self, connection: Connection, user_id: str, password_hash: str) -> bool:
+        """The person is active with this password and nothing counts against them; False if disabled.
+
+        Whatever was logged in with the old password has ended.
+        """
+        values = {
+            "password_hash": password_hash,
+            "password_changed_at": clock.now(),
+            "state": "active",
+            "failures": 0,
+            "locked_until": None,
+            "version": raise_version(connection, "users"),
+        }
+        mine = (users.c.user_id == user_id) & (users.c.state != "disabled")
+        if connection.execute(update(users).where(mine).values(values)).rowcount != 1:
+            return False
+        self._ends(connection, user_id, "password_changed")
+        self._audit.record_in(connection, Entry(Event.PASSWORD_CHANGED, user_id=user_id))
+        return True
+
+    @contextmanager
+    def _changing(self, user_id: str, values: dict[str, Any]) -> Iterator[Connection]:
+        """One transaction that changes a person, and the end of what the caches know of them."""
+        with self._database.writing() as connection:
+            row = values | {"version": raise_version(connection, "users")}
+            if connection.execute(update(users).where(users.c.user_id == user_id).values(row)).rowcount != 1:
+                raise Invalid(NO_SUCH_USER)
+            yield connection
+        self._versions.forget()
+
+    def _changed_since(self, version: int) -> Iterable[str]:
+        with self._database.reading() as connection:
+            query = select(users.c.user_id).where(users.c.version > version)
+            return list(connection.execute(query).scalars())
+
+    def _load(self, user_id: str) -> UserRecord | None:
+        with self._database.reading() as connection:
+            query = select(users).where(users.c.user_id == user_id)
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else UserRecord.of(row)

@@ -1,0 +1,198 @@
+"""The authorization endpoint and the way through it: resume names the next page, cancel ends it.
+
+``/authorize`` reads no cookie: a form posted by another site carries none. The browser is bound, and the
+session read, on the way through ``/authorize/resume``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from .. import clock, crypto
+from ..audit import Entry, Event
+from ..interaction import Step, due
+from ..oauth.authorization_endpoint import Refused
+from ..oauth.authorization_response import Late
+from ..oauth.interactions import InteractionRecord, Unusable
+from ..oauth.request import HTTPRequest
+from ..oauth.response_mode import error_reply
+from . import csrf
+from .guards import (
+    BROWSER,
+    allow_form_redirect,
+    cookie,
+    current_session,
+    deliver,
+    login_redirect,
+    page,
+    see_other,
+    services,
+    set_cookie,
+    show,
+    within_limits,
+)
+
+blueprint = Blueprint("authorize", __name__)
+
+CANCEL = "cancel"
+COOKIE_LENGTH = 43
+STATUS = {"unknown": 400, "foreign": 403, "client": 400, "finished": 409, "expired": 410}
+PAGES = {
+    "unknown": (
+        "This request is not known here",
+        "It may be too old. Go back to the application that sent you here and start again.",
+    ),
+    "foreign": (
+        "This request belongs to another browser",
+        "It was opened elsewhere. Go back to the application that sent you here and start again.",
+    ),
+    "client": (
+        "This request cannot be answered",
+        "The application that sent you here is unknown, or gave a wrong address to return to.",
+    ),
+    "finished": (
+        "This request was answered already",
+        "Nothing was done a second time. The application that sent you here has the answer.",
+    ),
+}
+
+
+@blueprint.route("/authorize", methods=["GET", "POST"], provide_automatic_options=False)
+def authorize() -> Response:
+    """The authorization endpoint (RFC 6749 §3.1): the request is kept; the browser goes on to resume it."""
+    rooms = services()
+    try:
+        opened = rooms.authorization_endpoint.open(_incoming())
+    except Refused as refused:
+        return _refused(refused)
+    return see_other(f"/authorize/resume?request={rooms.interactions.open(opened)}")
+
+
+@blueprint.get("/authorize/resume", provide_automatic_options=False)
+def resume() -> Response:
+    """The next page of an authorization, or its end."""
+    within_limits("resume")
+    rooms = services()
+    id_ = request.args.get("request")
+    browser = cookie(BROWSER)
+    if browser is None or len(browser) != COOKIE_LENGTH:
+        browser = crypto.random_token()
+    found = rooms.interactions.read(id_)
+    if found is not None and found.browser is None:
+        session = current_session()
+        rooms.interactions.bind(found.id, browser, session.digest if session else None)
+    response = _go_on(rooms.interactions.claim(id_, browser))
+    if browser != cookie(BROWSER):
+        set_cookie(response, BROWSER, browser)
+    return response
+
+
+@blueprint.post("/authorize/cancel", provide_automatic_options=False)
+def cancel() -> Response:
+    """access_denied for the client: the person goes back without having allowed anything."""
+    within_limits("resume")
+    fields = csrf.check(CANCEL)
+    rooms = services()
+    interaction = rooms.interactions.claim(fields.get("txn"), cookie(BROWSER), late=True)
+    try:
+        return deliver(rooms.authorization_responses.denied(interaction))
+    except Late:
+        return unusable(Unusable("finished", interaction))
+
+
+@blueprint.app_template_global("asking")
+def asking(request_id: str) -> dict[str, Any] | None:
+    """Who waits for the answer to this browser's request, and whom they expect; None if nobody does.
+
+    For pages on the way that offer to go back: ``client`` and ``login_hint``.
+    """
+    rooms = services()
+    try:
+        interaction = rooms.interactions.claim(request_id, cookie(BROWSER), late=True)
+    except Unusable:
+        return None
+    client = rooms.clients.get(interaction.request.client_id)
+    return {"client": client, "login_hint": interaction.request.login_hint}
+
+
+@blueprint.app_errorhandler(Unusable)
+def unusable(error: Unusable) -> Response:
+    """A page that says what became of a request, and what to do."""
+    rooms, interaction = services(), error.interaction
+    if error.reason == "foreign" and interaction is not None:
+        client_id = interaction.request.client_id
+        if rooms.throttle.noticed(request.environ.get("REMOTE_ADDR", "")):
+            entry = Entry(Event.CSRF_REJECTED, "denied", "transaction_mismatch", client_id)
+            rooms.audit.record(entry)
+    if error.reason == "expired" and interaction is not None:
+        client = rooms.clients.get(interaction.request.client_id)
+        allow_form_redirect()
+        return show("expired.html", STATUS["expired"], txn=interaction.id, client=client)
+    title, text = PAGES[error.reason]
+    return page(STATUS[error.reason], title, text)
+
+
+def _go_on(interaction: InteractionRecord) -> Response:
+    rooms = services()
+    session = current_session()
+    step = due(interaction, session, rooms.consents, clock.now())
+    try:
+        match step.step:
+            case Step.LOGIN:
+                if step.reason == "reauthentication":
+                    _record(Event.LOGIN_REQUIRED, step.reason, interaction)
+                return login_redirect(interaction.id)
+            case Step.CONSENT | Step.APPROVE_PAYMENT:
+                _record(Event.AUTHZ_INTERACTION, step.reason, interaction)
+                return see_other(f"/consent?request={interaction.id}")
+            case Step.REFUSE:
+                reply = rooms.authorization_responses.refused(interaction, step.error, step.reason)
+            case Step.DONE:
+                assert session is not None  # or the step were another
+                reply = rooms.authorization_responses.recalled(interaction, session)
+    except Late:
+        # asked anew, the same request gives the page of what has changed
+        return see_other(f"/authorize/resume?request={interaction.id}")
+    return deliver(reply)
+
+
+def _record(event: Event, reason: str, interaction: InteractionRecord) -> None:
+    session = current_session()
+    user_id = session.user_id if session else ""
+    services().audit.record(
+        Entry(event, reason=reason, client_id=interaction.request.client_id, user_id=user_id)
+    )
+
+
+def _refused(refused: Refused) -> Response:
+    error = refused.error
+    if refused.target is not None:
+        issuer = services().settings.issuer
+        return deliver(error_reply(refused.target, issuer, str(error.error), str(error.description)))
+    text = f"{error.description} Go back to it and tell its makers: {error.error}."
+    response = page(error.status_code, "This request cannot be answered", text)
+    response.headers.extend(error.headers)
+    return response
+
+
+def _incoming() -> HTTPRequest:
+    """This request as the core reads it: bytes, no cookies."""
+    environ = request.environ
+    try:
+        body: bytes | None = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        body = None
+    limit = services().settings.body_limit
+    if body is not None and request.content_length is None and len(body) >= limit:
+        body = None
+    return HTTPRequest(
+        endpoint="authorize",
+        method=request.method,
+        headers={"content-type": environ.get("CONTENT_TYPE", "")},
+        query=environ.get("QUERY_STRING", ""),
+        body=body,
+        address=environ.get("REMOTE_ADDR", ""),
+    )

@@ -1,0 +1,120 @@
+"""The question: what an application asks for, and the two answers to it. A payment reads like a receipt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from .. import clock
+from ..interaction import Step, due
+from ..login import SessionView
+from ..oauth.authorization_response import Late
+from ..oauth.interactions import InteractionRecord
+from ..oauth.payment import Account
+from . import csrf
+from .guards import (
+    BROWSER,
+    allow_form_redirect,
+    cookie,
+    current_session,
+    deliver,
+    see_other,
+    services,
+    show,
+    within_limits,
+)
+
+blueprint = Blueprint("consent", __name__)
+
+PURPOSE = "consent"
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
+ASKING = (Step.CONSENT, Step.APPROVE_PAYMENT)
+
+
+@blueprint.app_template_filter("money")
+def money(amount: dict[str, str]) -> str:
+    """An amount for people: ``1 234.50 EUR``, thousands set apart by a space that does not break."""
+    whole, point, rest = amount["amount"].partition(".")
+    return f"{int(whole):,}".replace(",", NARROW_SPACE) + f"{point}{rest}{NO_BREAK_SPACE}{amount['currency']}"
+
+
+@blueprint.app_template_filter("iban")
+def iban(text: str) -> str:
+    """An IBAN in groups of four, as it is printed (ISO 13616)."""
+    return " ".join(text[place : place + 4] for place in range(0, len(text), 4))
+
+
+@blueprint.get("/consent", provide_automatic_options=False)
+def ask() -> Response:
+    """The page of an authorization that waits for its answer; back to resume when something else is due."""
+    within_limits("resume")
+    interaction = services().interactions.claim(request.args.get("request"), cookie(BROWSER))
+    session = current_session()
+    step = due(interaction, session, services().consents, clock.now()).step
+    if session is None or step not in ASKING:
+        return _resume(interaction)
+    return _page(interaction, session, step)
+
+
+@blueprint.post("/consent", provide_automatic_options=False)
+def answer() -> Response:
+    """The code, or access_denied; exactly one answer however often it is sent."""
+    within_limits("resume")
+    fields = csrf.check(PURPOSE)
+    rooms = services()
+    interaction = rooms.interactions.claim(fields.get("txn"), cookie(BROWSER))
+    session = current_session()
+    step = due(interaction, session, services().consents, clock.now()).step
+    if session is None or step not in (*ASKING, Step.DONE):
+        return _resume(interaction)
+    try:
+        match fields.get("decision"):
+            case "approve" if interaction.request.payment is not None:
+                account = _account(session, fields.get("account", ""))
+                if account is None:
+                    return _page(interaction, session, step, status=400, missing_account=True)
+                reply = rooms.authorization_responses.approved(interaction, session, account)
+            case "approve":
+                reply = rooms.authorization_responses.approved(interaction, session)
+            case "deny":
+                reply = rooms.authorization_responses.denied(interaction, session.user_id)
+            case _:
+                return _page(interaction, session, step, status=400)
+    except Late:
+        # answered meanwhile, in another tab or by a second click: the page says so
+        rooms.interactions.claim(interaction.id, cookie(BROWSER))
+        return _resume(interaction)
+    return deliver(reply)
+
+
+def _resume(interaction: InteractionRecord) -> Response:
+    return see_other(f"/authorize/resume?request={interaction.id}")
+
+
+def _account(session: SessionView, iban: str) -> Account | None:
+    """The payer's account of this number; never one that only the form knows."""
+    return next((a for a in services().accounts.of(session.user_id) if a.iban == iban), None)
+
+
+def _page(
+    interaction: InteractionRecord, session: SessionView, step: Step, status: int = 200, **more: Any
+) -> Response:
+    allow_form_redirect()
+    rooms, asked = services(), interaction.request
+    known = rooms.scopes.all()
+    values = {
+        "txn": interaction.id,
+        "client": rooms.clients.get(asked.client_id),
+        "user": rooms.users.get(session.user_id),
+        "scopes": [known[name].description for name in asked.scopes if name in known],
+    }
+    if step is not Step.APPROVE_PAYMENT and asked.payment is None:
+        return show("consent.html", status, **values, **more)
+    accounts = rooms.accounts.of(session.user_id)
+    without_sca = rooms.settings.payment_sca == "none"
+    payment = asked.payment
+    return show(
+        "approve_payment.html", status, payment=payment, accounts=accounts, without_sca=without_sca,
+        **values, **more,
+    )  # fmt: skip

@@ -1,0 +1,95 @@
+"""Forms that this server gave to this browser, and no others.
+
+A token is a MAC over a random cookie, the session's cookie and the form's purpose: nothing rests here, and
+a token taken from one form, one browser or before a login fits nowhere else.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, g, request
+from markupsafe import Markup
+
+from .. import context, crypto
+from ..audit import Entry, Event
+from .guards import SESSION, Refused, cookie, form, services, set_cookie
+
+COOKIE = "csrf"
+FIELD = "csrf"
+KEY_PURPOSE = "csrf"
+COOKIE_LENGTH = 43
+TITLE = "This page is out of date"
+TEXT = (
+    "You signed in or out in another tab, or the page is from a while ago. Nothing was changed. "
+    "Go back, reload the page and try again."
+)
+
+
+def install(app: Flask) -> None:
+    """Templates have ``csrf_field``; a browser that got its first form gets the cookie with it."""
+    app.jinja_env.globals["csrf_field"] = field
+    app.after_request(_remember)
+
+
+def field(purpose: str) -> Markup:
+    """The hidden field of a form for ``purpose``."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, _token(_cookie(), purpose))
+
+
+def check(purpose: str) -> dict[str, str]:
+    """The fields of this form, which this server gave to this browser for ``purpose``; Refused otherwise."""
+    reason = _foreign()
+    fields = {} if reason else form()
+    if not reason:
+        reason = _unfit(fields.pop(FIELD, ""), purpose)
+    if reason:
+        if services().throttle.noticed(context.current.get().address):
+            services().audit.record(Entry(Event.CSRF_REJECTED, "denied", reason, detail={"form": purpose}))
+        raise Refused(403, TITLE, TEXT)
+    return fields
+
+
+def renew() -> None:
+    """The browser gets another cookie with this answer: forms from before a login no longer fit."""
+    g.csrf_cookie = crypto.random_token()
+    g.csrf_new = True
+
+
+def _foreign() -> str:
+    """Why another site sent this, as far as the browser tells; empty if it does not say so."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return "fetch_site"
+    origin = request.headers.get("Origin")
+    return "" if origin is None or origin == services().settings.issuer else "origin"
+
+
+def _unfit(token: str, purpose: str) -> str:
+    value = cookie(COOKIE)
+    if value is None or len(value) != COOKIE_LENGTH:
+        return "cookie"
+    fits = [
+        crypto.equal(_token(value, purpose, kid).encode(), token.encode()) for kid in services().master.keys
+    ]
+    return "" if any(fits) else "token"
+
+
+def _cookie() -> str:
+    """The cookie of this browser, made now if it has none."""
+    if "csrf_cookie" not in g:
+        held = cookie(COOKIE)
+        g.csrf_new = held is None or len(held) != COOKIE_LENGTH
+        g.csrf_cookie = crypto.random_token() if g.csrf_new else held
+    value: str = g.csrf_cookie
+    return value
+
+
+def _token(value: str, purpose: str, kid: str | None = None) -> str:
+    session = cookie(SESSION) or ""
+    key = services().master.derive(KEY_PURPOSE, kid)
+    parts = (part.encode("utf-8", "surrogatepass") for part in (value, session, purpose))
+    return crypto.b64u(crypto.mac(key, *parts))
+
+
+def _remember(response: Response) -> Response:
+    if g.get("csrf_new"):
+        set_cookie(response, COOKIE, g.csrf_cookie)
+    return response

@@ -1,0 +1,49 @@
+"""Setting a password by a single-use link. Opening it changes nothing; sending the form spends it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from .. import context
+from ..users import UserRecord
+from . import csrf
+from .guards import page, see_other, services, show
+
+blueprint = Blueprint("enrol", __name__)
+
+PURPOSE = "enrol"
+
+
+@blueprint.get("/enrol", provide_automatic_options=False)
+def form() -> Response:
+    """The form for a new password, as long as the link works."""
+    token = request.args.get("token", "")
+    user = services().links.look(token)
+    return _over() if user is None else _page(user, token)
+
+
+@blueprint.post("/enrol", provide_automatic_options=False)
+def submit() -> Response:
+    """The password is set and the link is spent, or the form again with what is wrong."""
+    fields = csrf.check(PURPOSE)
+    rooms, token, password = services(), fields.get("token", ""), fields.get("password", "")
+    user = rooms.links.look(token)
+    if user is None:
+        return _over()
+    if error := rooms.password_reset.fault(user, password, fields.get("password_again", "")):
+        return _page(user, token, 400, error)
+    if not rooms.password_reset.set(token, password):
+        return _over()
+    return see_other("/login?notice=password_set")
+
+
+def _page(user: UserRecord, token: str, status: int = 200, error: str | None = None) -> Response:
+    return show("enrol.html", status, user=user, token=token, error=error)
+
+
+def _over() -> Response:
+    rooms = services()
+    if rooms.throttle.noticed(context.current.get().address):
+        rooms.links.rejected()
+    text = "It was used already, or its time is over. Ask whoever sent it for a new one."
+    return page(410, "This link no longer works", text, ("/login", "Go to sign in"))

@@ -1,0 +1,143 @@
+"""What every page begins with: the rooms, the session of the browser, strict forms, and one way to refuse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from flask import Response, current_app, g, make_response, redirect, render_template, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from ..errors import ProtocolError, RequestRejected
+from ..login import SessionView
+from ..oauth.request import FORM, parse_form
+from ..oauth.response_mode import Reply
+
+if TYPE_CHECKING:
+    from ..services import Services
+
+# Programs speak to these; everything else is a page for people.
+PROTOCOL = frozenset({"oauth", "health"})
+SESSION = "sid"
+# Names a browser to the authorization requests that it resumed; it proves nothing about a person.
+BROWSER = "browser"
+
+
+class Refused(Exception):
+    """A page instead of what was asked for: its status, title and text."""
+
+    def __init__(self, status: int, title: str, text: str) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.text = text
+
+
+def services() -> Services:
+    """The rooms of the app that serves this request."""
+    rooms: Services = current_app.extensions["authserver"]
+    return rooms
+
+
+def for_people() -> bool:
+    """Whether this request is answered with a page; where nothing is, its Accept header says."""
+    if request.blueprint is not None:
+        return request.blueprint not in PROTOCOL
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def current_session() -> SessionView | None:
+    """The live session of this browser, read once a request."""
+    if "session_view" not in g:
+        g.session_view = services().sessions.read(cookie(SESSION))
+    view: SessionView | None = g.session_view
+    return view
+
+
+def login_redirect(request_id: str | None = None) -> Response:
+    """To the login page, and from there back to the authorization request, or home."""
+    return see_other(f"/login?request={request_id}" if request_id else "/login")
+
+
+def see_other(path: str) -> Response:
+    """303 to a path of this server (RFC 9700 §4.12: never 307, which would send a password on)."""
+    return make_response(redirect(path, 303))
+
+
+def page(status: int, title: str, text: str, link: tuple[str, str] | None = None) -> Response:
+    """A notice or an error: what it is, what to do next, and a ``link`` of (path, words)."""
+    return show("message.html", status, title=title, text=text, link=link)
+
+
+def show(template: str, status: int = 200, **values: Any) -> Response:
+    """A template as an answer."""
+    return make_response(render_template(template, **values), status)
+
+
+def allow_form_redirect() -> None:
+    """This page's forms may end at a client: Chromium holds form-action against redirects after a POST."""
+    g.form_may_leave = True
+
+
+def form_may_leave() -> bool:
+    """Whether ``allow_form_redirect`` was called for this page."""
+    return bool(g.get("form_may_leave"))
+
+
+def deliver(reply: Reply) -> Response:
+    """An authorization response on its way to the client: 303, or a form that the browser posts."""
+    if reply.target.response_mode == "form_post":
+        allow_form_redirect()
+        return show("form_post.html", reply=reply)
+    return make_response(redirect(reply.location, 303))
+
+
+def within_limits(endpoint: str) -> None:
+    """Refused with a page when the address asks too often."""
+    try:
+        services().throttle.before(endpoint, request.environ.get("REMOTE_ADDR", ""))
+    except ProtocolError as error:
+        text = "Wait a minute and reload this page."
+        raise Refused(error.status_code, "Too many requests", text) from error
+
+
+def form() -> dict[str, str]:
+    """The fields of this request's form, each at most once; RequestRejected for any other kind of body."""
+    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != FORM:
+        raise RequestRejected(415, "content_type", "This is not what a form sends.")
+    limit = services().settings.body_limit
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        body = b"=" * limit
+    # of a body without a length (chunked) Werkzeug gives what fits, and says nothing of the rest
+    if len(body) >= limit:
+        raise RequestRejected(413, "too_large", "The form is too large.")
+    try:
+        fields, _ = parse_form(body, repeatable=())
+    except ProtocolError as error:
+        raise RequestRejected(400, error.reason, "The form is malformed.") from error
+    return fields
+
+
+def cookie_name(name: str) -> str:
+    """``name`` as browsers hold it: ``__Host-`` binds it to this very host over https."""
+    return name if services().settings.loopback else f"__Host-{name}"
+
+
+def cookie(name: str) -> str | None:
+    """What this browser sent for the cookie ``name``."""
+    return request.cookies.get(cookie_name(name))
+
+
+def set_cookie(
+    response: Response, name: str, value: str, same_site: Literal["Lax", "Strict"] = "Lax"
+) -> None:
+    """The browser keeps ``value`` until it closes; no script sees it."""
+    secure = not services().settings.loopback
+    response.set_cookie(cookie_name(name), value, path="/", secure=secure, httponly=True, samesite=same_site)
+
+
+def drop_cookie(response: Response, name: str) -> None:
+    """The browser forgets the cookie ``name``."""
+    secure = not services().settings.loopback
+    response.delete_cookie(cookie_name(name), path="/", secure=secure, httponly=True, samesite="Lax")

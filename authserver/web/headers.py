@@ -1,0 +1,30 @@
+"""Headers of every answer that a browser may show."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from .guards import form_may_leave, services
+
+POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+YEAR = 365 * 86_400
+
+
+def install(app: Flask) -> None:
+    """Every answer of ``app`` carries them."""
+    app.after_request(add)
+
+
+def add(response: Response) -> Response:
+    """What design §12 asks of pages; HSTS and nosniff everywhere."""
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    if not services().settings.loopback:
+        headers["Strict-Transport-Security"] = f"max-age={YEAR}"
+    if response.mimetype == "text/html":
+        headers["Content-Security-Policy"] = POLICY + ("" if form_may_leave() else "; form-action 'self'")
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Cache-Control"] = "no-store"
+        response.vary.add("Cookie")
+    return response

@@ -1,0 +1,82 @@
+"""The login page: one form, one answer to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response, request
+
+from .. import context
+from ..errors import RequestRejected
+from ..login import Browser
+from . import csrf
+from .guards import (
+    SESSION,
+    allow_form_redirect,
+    cookie,
+    current_session,
+    page,
+    see_other,
+    services,
+    set_cookie,
+    show,
+)
+
+blueprint = Blueprint("login", __name__)
+
+PURPOSE = "login"
+# An interaction's id: 256 bits in base64url.
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+FAILED = (
+    "That did not work. Check the user name and the password. "
+    "After five wrong tries an account pauses for 30 minutes."
+)
+TOO_MANY = "There were too many tries from your network. Wait a few minutes and try again."
+NOTICES = {
+    "password_set": "Your password is set. Sign in with it now.",
+    "signed_out": "You are signed out.",
+}
+
+
+@blueprint.get("/login", provide_automatic_options=False)
+def form() -> Response:
+    """The form; whoever is logged in already and was not sent here by a request goes home."""
+    if "password" in request.args:
+        raise RequestRejected(400, "password_in_url", "A password does not belong in an address.")
+    request_id = _request_id(request.args.get("request", ""))
+    if not request_id and current_session() is not None:
+        return see_other("/account")
+    return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")))
+
+
+@blueprint.post("/login", provide_automatic_options=False)
+def submit() -> Response:
+    """A new session and on to what the person came for, or the form again."""
+    fields = csrf.check(PURPOSE)
+    request_id = _request_id(fields.get("request", ""))
+    rooms, caller = services(), context.current.get()
+    if wait := rooms.login_limits.take(caller.address):
+        refused = page(429, "Too many tries", TOO_MANY)
+        refused.headers["Retry-After"] = str(wait)
+        return refused
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
+    if session is None:
+        return _page(request_id, status=401, error=FAILED)
+    response = see_other(f"/authorize/resume?request={request_id}" if request_id else "/account")
+    set_cookie(response, SESSION, session)
+    csrf.renew()
+    return response
+
+
+def _page(
+    request_id: str, status: int = 200, error: str | None = None, notice: str | None = None
+) -> Response:
+    allow_form_redirect()
+    allow_form_redirect()
+    return show("login.html", status, request_id=request_id, error=error, notice=notice)
+
+
+def _request_id(text: str) -> str:
+    """``text`` if it can be the id of a request, else nothing: it goes into an address."""
+    return text if REQUEST_ID.fullmatch(text) else ""

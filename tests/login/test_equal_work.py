@@ -1,0 +1,92 @@
+"""Unknown, wrong, locked, disabled: the same answer for the same work."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from plugins.people import PASSWORD, Browser, add_user, hidden_fields
+from test_query_budgets import statements
+
+from authserver.app import services_of
+from authserver.services import Services
+
+CASES = ("ghost", "alice", "locked", "disabled", "invited")
+
+
+@pytest.fixture
+def people(services: Services, alice: str) -> None:
+    add_user(services, "invited", None)
+    services.users.disable(add_user(services, "disabled"))
+    add_user(services, "locked")
+    from authserver.login import Browser as Place
+
+    for _ in range(5):
+        services.password_login.attempt("locked", "wrong", Place("", "", None))
+
+
+@pytest.mark.spec("ASVS 5.0", "6.3.8")
+def test_the_answers_are_identical_to_the_byte(app: Flask, people: None) -> None:
+    browser = Browser(app)
+    page = browser.get("/login")
+    answers = []
+    for name in CASES:
+        for password in ("wrong-password-1", PASSWORD):
+            if (name, password) == ("alice", PASSWORD):
+                continue
+            answer = browser.submit(page, "/login", username=name, password=password)
+            headers = {k: v for k, v in answer.headers.items() if k != "X-Request-Id"}
+            answers.append((answer.status_code, headers, answer.text))
+    assert answers[0][0] == 401
+    assert all(answer == answers[0] for answer in answers)
+    assert all(name not in answers[0][2] for name in CASES)
+
+
+def test_the_statements_and_writes_are_as_many(app: Flask, people: None) -> None:
+    services = services_of(app)
+    browser = Browser(app)
+    fields = hidden_fields(browser.get("/login").text, "/login")
+    seen: dict[str, list[str]] = {}
+    for name in CASES:
+        with statements(services) as done:
+            browser.post("/login", fields | {"username": name, "password": "wrong-password-1"})
+        seen[name] = [s.split()[0] for s in done if not s.startswith("SELECT cache_version")]
+    # the row that an attempt changes, or the decoy in its place; then the audit row
+    assert seen["alice"] == ["SELECT", "UPDATE", "INSERT"]
+    for name in CASES:
+        if name != "alice":
+            assert seen[name] == ["SELECT", "UPDATE", "INSERT", "INSERT"], name
+
+
+def test_the_medians_of_time_spent_are_within_a_twentieth_of_a_hash(make_app: Callable[..., Flask]) -> None:
+    app = make_app(argon2_memory_kib=19456, argon2_time_cost=2)
+    services = services_of(app)
+    add_user(services, "alice")
+    add_user(services, "locked")
+    browser = Browser(app)
+    fields = hidden_fields(browser.get("/login").text, "/login")
+    hasher = services.password_login._hasher
+    began = time.thread_time()
+    for _ in range(10):
+        hasher.verify(None, "x")
+    hash_seconds = (time.thread_time() - began) / 10
+    from authserver.users.registry import users
+
+    unlock = users.update().where(users.c.username == "alice").values(failures=0, locked_until=None)
+    lock = users.update().where(users.c.username == "locked").values(failures=5, locked_until=2**40)
+    with services.database.writing() as connection:
+        connection.execute(lock)
+    times: dict[str, list[float]] = {name: [] for name in ("ghost", "alice", "locked")}
+    for _ in range(60):
+        for name, taken in times.items():
+            began = time.thread_time()
+            browser.post("/login", fields | {"username": name, "password": "wrong-password-1"})
+            taken.append(time.thread_time() - began)
+        with services.database.writing() as connection:
+            connection.execute(unlock)
+    medians = [statistics.median(taken) for taken in times.values()]
+    # processor time of this thread: what other tests do beside this one does not show in it
+    assert max(medians) - min(medians) < 0.05 * hash_seconds, (hash_seconds, medians)

@@ -1,0 +1,57 @@
+"""Registering clients that send people to the authorization endpoint."""
+
+from __future__ import annotations
+
+import json
+
+from click.testing import Result
+from test_cli import Run, made, run  # noqa: F401 - the fixture
+
+
+def shown(run: Run, client_id: str) -> dict[str, object]:  # noqa: F811
+    return dict(json.loads(run("clients", "show", client_id, "--json").output))
+
+
+def create(run: Run, *more: str) -> Result:  # noqa: F811
+    return run("clients", "create", "--name", "x", "--grant", "authorization_code", *more)
+
+
+def test_a_web_shop_is_registered_with_all_that_it_needs(run: Run) -> None:  # noqa: F811
+    uri = "https://shop.example/callback"
+    shop = made(
+        run, "--name", "Web shop", "--grant", "authorization_code", "--grant", "refresh_token",
+        "--scope", "openid", "--redirect-uri", uri, "--redirect-uri", uri,
+        "--details-type", "payment_initiation", "--id-token-alg", "PS256",
+    )  # fmt: skip
+    row = shown(run, shop["client_id"])
+    assert row["redirect_uris"] == [uri]
+    assert row["grant_types"] == ["authorization_code", "refresh_token"]
+    assert row["authorization_details_types"] == ["payment_initiation"]
+    assert (row["application_type"], row["require_pkce"], row["id_token_alg"]) == ("web", True, "PS256")
+    assert "PS256" in run("keys", "list").output
+    other = "https://shop.example/other"
+    assert run("clients", "redirect-uris", shop["client_id"], other).exit_code == 0
+    assert shown(run, shop["client_id"])["redirect_uris"] == [other]
+    refused = run("clients", "redirect-uris", shop["client_id"], "http://shop.example/other")
+    assert refused.exit_code != 0
+    assert shown(run, shop["client_id"])["redirect_uris"] == [other]
+
+
+def test_an_app_is_registered_as_native_and_public(run: Run) -> None:  # noqa: F811
+    arguments = ("--native", "--auth-method", "none", "--redirect-uri", "com.example.app:/cb")
+    assert create(run, *arguments).exit_code == 0
+    assert create(run, *arguments[1:]).exit_code != 0
+    assert create(run, *arguments, "--without-pkce").exit_code != 0
+
+
+def test_a_client_without_a_place_for_its_codes_is_refused(run: Run) -> None:  # noqa: F811
+    for uris in ((), ("--redirect-uri", "https://x.example/#a"), ("--redirect-uri", "javascript:alert(1)")):
+        assert create(run, *uris).exit_code != 0
+
+
+def test_an_operator_alone_lets_a_client_do_without_pkce(run: Run) -> None:  # noqa: F811
+    client = made(
+        run, "--name", "Old", "--grant", "authorization_code",
+        "--redirect-uri", "https://x.example/cb", "--without-pkce",
+    )  # fmt: skip
+    assert shown(run, client["client_id"])["require_pkce"] is False
