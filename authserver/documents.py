@@ -44,7 +44,7 @@ class Documents:
         self.metadata()
 
     def answer(self, environ: WSGIEnvironment, path: str, start: Any) -> list[bytes] | None:
-        """The answer to a GET of one of the documents; None for other paths, RequestRejected for other methods."""
+        """The answer to a GET of one of the documents, 405 to other methods; None for every other path."""
         if path == "/jwks":
             current: Callable[[], Document] = self.jwks
         elif path in METADATA_PATHS:

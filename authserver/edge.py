@@ -48,7 +48,9 @@ class Edge:
         self._app = app
         self._services = services
         self._documents = Documents(services)
-        self._process = dict(os.environ)
+        # names that no request can set go unseen; those that one could are compared by value
+        self._process = {name: value for name, value in os.environ.items() if _settable(name)}
+        self._foreign = tuple(name for name in os.environ if not _settable(name))
         self._url_limit = settings.url_limit
         self._header_limit = settings.header_limit
         self._host = settings.issuer.partition("://")[2].lower()
@@ -62,6 +64,8 @@ class Edge:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
         path = environ.get("PATH_INFO", "")
+        for name in self._foreign:
+            environ.pop(name, None)
         for name, value in self._process.items():
             if environ.get(name) is value or environ.get(name) == value:
                 environ.pop(name, None)
@@ -210,6 +214,12 @@ def _count(endpoint: str, status: int, elapsed: float) -> None:
     if histogram is None:
         histogram = _seconds[endpoint] = metrics.seconds.labels(endpoint)
     histogram.observe(elapsed)
+
+
+def _settable(name: str) -> bool:
+    """Whether a server may put ``name`` into environ for a request (RFC 3875 §4.1, PEP 3333)."""
+    cgi = ("CONTENT_", "GATEWAY_", "HTTP_", "PATH_", "QUERY_", "REMOTE_", "REQUEST_", "SCRIPT_", "SERVER_")
+    return name in ("AUTH_TYPE", "HTTPS") or "." in name or name.startswith(cgi)
 
 
 def _canonical(text: str) -> str:

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import limits
@@ -24,6 +25,7 @@ from . import clock, metrics
 from .audit import Audit, Entry, Event
 from .cache import Versions, Whole
 from .config import Settings
+from .counters import ProcessCounters
 from .db import Database, table_of
 from .errors import ProtocolError
 from .ip_allowlist import parse_address
@@ -50,6 +52,7 @@ class Limit:
         amount, _, seconds = text.partition("/")
         return cls(int(amount), int(seconds))
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - limits are few, and values
     def item(self, share: int = 1) -> limits.RateLimitItem:
         """The same for the counting library, divided by ``share`` but at least one."""
         return limits.RateLimitItemPerSecond(max(1, self.amount // share), self.seconds)
@@ -87,19 +90,18 @@ class Refusal:
 class Throttle:
     """The limits of one app, counted in Redis when it is set and in this process otherwise."""
 
-    def __init__(
-        self, app: Flask, settings: Settings, database: Database, versions: Versions, audit: Audit
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, versions: Versions, audit: Audit) -> None:
         redis = settings.redis_url.get_secret_value()
         self._extension = Limiter(
             key_func=lambda: "unused",
-            app=app,
-            storage_uri=redis or "memory://",
+            # an app of its own: on ours it would search for decorated limits at every request
+            app=Flask("limits"),
+            storage_uri=redis or "process://",
             storage_options=_redis_options() if redis else {},
             strategy="sliding-window-counter",
             key_prefix="authserver/swc",
         )
-        self._fallback = SlidingWindowCounterRateLimiter(limits.storage.MemoryStorage())
+        self._fallback = SlidingWindowCounterRateLimiter(ProcessCounters())
         self._lost_until = float("-inf")
         self._address = Limit.parse(settings.limit_address)
         self._address_failures = Limit.parse(settings.limit_address_failures)
@@ -228,6 +230,7 @@ def _redis_options() -> dict[str, Any]:
     return {"socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": Retry(NoBackoff(), 0)}
 
 
+@lru_cache(maxsize=4096)
 def _place(address: str) -> str:
     """What an address counts as: IPv6 by /64, since a caller has all of it. Never empty."""
     parsed = parse_address(address)

@@ -14,7 +14,7 @@ FLOORS: list[list[str]] = [
     ["clock", "crypto", "context", "errors", "config", "logs", "process_lock"],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
-        "metrics", "jws", "audit", "keys", "ip_allowlist", "throttle", "tiers", "replay", "clients",
+        "metrics", "jws", "audit", "keys", "ip_allowlist", "counters", "throttle", "tiers", "replay", "clients",
     ],
     ["oauth"],
     ["services"],
@@ -26,7 +26,7 @@ ASIDE = {"resource_server"}
 LIBRARIES = {
     "flask_sqlalchemy": {"db"},
     "flask_limiter": {"throttle"},
-    "limits": {"throttle"},
+    "limits": {"throttle", "counters"},
     "flask": {"db", "throttle", "web", "app"},
     "argon2": {"clients"},
     "joserfc": {"jws", "keys", "resource_server"},

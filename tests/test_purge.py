@@ -11,6 +11,7 @@ from authserver.db import Database, table_of
 from authserver.models.client import ClientSecret
 from authserver.models.replay import Replay
 from authserver.models.token import Revocation
+from authserver.oauth.revocation import SLACK
 from authserver.purge import purge
 
 
@@ -23,7 +24,7 @@ def test_what_is_over_goes_and_what_is_not_stays(world: World, moving_clock: Mov
     services, now = world.services, int(moving_clock.at)
     for n, expires_at in enumerate((now - 1, now, now + 1, now + 1000)):
         assert services.replay.claim("test", str(n), expires_at)
-        services.revocations.end("jti", str(n), expires_at, Entry(Event.TOKEN_REVOKED))
+        services.revocations.end("jti", str(n), expires_at - SLACK, Entry(Event.TOKEN_REVOKED))
     secrets = count(services.database, ClientSecret)
     services.clients.rotate_secret("svc1", overlap=60)
     assert count(services.database, ClientSecret) == secrets + 1

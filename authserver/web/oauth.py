@@ -39,7 +39,7 @@ def incoming(endpoint: str) -> HTTPRequest:
 
 
 def body() -> bytes | None:
-    """The body as it came; None when it is larger than the limit, so that the refusal counts like any other."""
+    """The body as it came; None when it is larger than the limit: that refusal counts like any other."""
     try:
         data = request.get_data(cache=False)
     except RequestEntityTooLarge:

@@ -106,7 +106,8 @@ def _checkpoint(world: World, token: str) -> str:
 def _twice(world: World, token: str) -> str:
     """A payload with a member twice, properly signed by nobody."""
     payload = json.dumps(claims_of(token))[:-1] + ', "client_id": "web1"}'
-    return ".".join([token.split(".")[0], b64u(payload.encode()), token.split(".")[2]])
+    head, _, signature = token.split(".")
+    return ".".join([head, b64u(payload.encode()), signature])
 
 
 def _deep(world: World, token: str) -> str:
@@ -117,7 +118,9 @@ FORGERIES: dict[str, Forgery] = {
     # not one of the server's keys
     "unknown_kid": lambda w, t: _stranger(w, t, kid="nobody"),
     "stolen_kid": _stranger,
-    "no_kid": lambda w, t: signed(ECKey.generate_key("P-256"), {"alg": "ES256", "typ": "at+jwt"}, claims_of(t)),
+    "no_kid": lambda w, t: signed(
+        ECKey.generate_key("P-256"), {"alg": "ES256", "typ": "at+jwt"}, claims_of(t)
+    ),
     "kid_is_a_path": lambda w, t: _stranger(w, t, kid="../../../../dev/null"),
     "kid_is_sql": lambda w, t: _stranger(w, t, kid="' OR 1=1 --"),
     "embedded_jwk": _embedded_jwk,
