@@ -135,7 +135,7 @@ class Throttle:
             self._hit(self._client_failures, "client", endpoint, place, client_id[:128])
 
     def noticed(self, address: str) -> bool:
-        """Whether a request of no endpoint's form is still worth a row; a flood of junk must cost no writes."""
+        """Whether a request that no endpoint reads is worth a row; a flood of junk must cost no writes."""
         place = _place(address)
         if self._hit(self._address_failures, "failures", "http", place):
             return True

@@ -14,7 +14,8 @@ FLOORS: list[list[str]] = [
     ["clock", "crypto", "context", "errors", "config", "logs", "process_lock"],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
-        "metrics", "jws", "audit", "keys", "ip_allowlist", "counters", "throttle", "tiers", "replay", "clients",
+        "metrics", "jws", "audit", "keys", "ip_allowlist", "counters", "throttle", "tiers", "replay",
+        "clients",
     ],
     ["oauth"],
     ["services"],
