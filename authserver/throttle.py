@@ -34,6 +34,7 @@ from .models.scope import RateTier
 log = logging.getLogger(__name__)
 
 FALLBACK_SHARE = 10
+REDIS_TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
 # After a failure Redis is left alone for so long: a request asks it several times.
 REDIS_PAUSE = 1.0
 ANY_ENDPOINT = "*"
@@ -97,7 +98,7 @@ class Throttle:
             # an app of its own: on ours it would search for decorated limits at every request
             app=Flask("limits"),
             storage_uri=redis or "process://",
-            storage_options=_redis_options() if redis else {},
+            storage_options=dict(REDIS_TIMEOUTS) if redis else {},
             strategy="sliding-window-counter",
             key_prefix="authserver/swc",
         )
@@ -220,14 +221,6 @@ class Throttle:
                     self._told.clear()
             self._told[key] = now + seconds
         return True
-
-
-def _redis_options() -> dict[str, Any]:
-    """Short waits and no second try: redis-py's own retries would hold a request for seconds."""
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    return {"socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": Retry(NoBackoff(), 0)}
 
 
 @lru_cache(maxsize=4096)

@@ -38,7 +38,7 @@ LIBRARIES = {
     "alembic": {"migrate"},
     "click": {"cli"},
     "psycopg": {"postgresql"},
-    "redis": {"resource_server", "throttle"},
+    "redis": {"resource_server"},
 }
 # Where a whole room may not, one adapter of it may.
 ADAPTERS = {("resource_server/flask.py", "flask")}
