@@ -109,6 +109,12 @@ class Database:
         with self._fail_closed("database_write"), self._writer.begin() as connection:
             yield connection
 
+    def probe(self) -> None:
+        """The database can be written to now; Unavailable otherwise."""
+        with self.writing() as connection:
+            # changes no row, and is refused where no row may be changed
+            connection.exec_driver_sql("UPDATE cache_version SET version = version WHERE name = ''")
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """``writing`` with mapped objects, for management work away from the hot paths."""

@@ -124,6 +124,9 @@ class Edge:
                 size += len(name) + len(value)
         if size > self._header_limit:
             raise RequestRejected(431, "too_large", "The header fields are too large.")
+        if not environ["REQUEST_METHOD"].isupper():
+            # RFC 9110 §9.1: a method is case-sensitive; the framework would read post as POST
+            raise RequestRejected(405, "method", "This method is not supported here.")
         if path.startswith("//"):
             # the framework reads //token as /token; a proxy's rule about /token does not
             raise RequestRejected(404, "not_found", "There is nothing at this address.")
