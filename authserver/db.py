@@ -6,7 +6,7 @@ SQLite runs in WAL; only writers take its write lock, at BEGIN, so that none fai
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -54,6 +54,22 @@ def insert_once(connection: Connection, model: type[Base], values: dict[str, Any
     return connection.execute(statement, values).first() is not None
 
 
+class Insert:
+    """An INSERT whose SQL is made once and goes to the driver as it is; JSON values are given as text."""
+
+    def __init__(self, engine: Engine, model: type[Base], columns: Sequence[str]) -> None:
+        compiled = table_of(model).insert().compile(engine, column_keys=list(columns))
+        self._sql = str(compiled)
+        self._order = compiled.positiontup
+
+    def execute(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """``rows`` are inserted in one round."""
+        given: list[Any] = list(rows)
+        if self._order is not None:
+            given = [tuple(row[column] for column in self._order) for row in rows]
+        connection.exec_driver_sql(self._sql, given if len(given) > 1 else given[0])
+
+
 # An OperationalError is the server gone, locked, full or read-only; the others are a broken connection.
 DOWN = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 
@@ -75,9 +91,8 @@ class Database:
         self._silent_until = float("-inf")
         self._writer = self.engine.execution_options(authserver_writes=True)
         # one statement needs no BEGIN and ROLLBACK around it: two journeys to PostgreSQL less
-        self._reader = (
-            self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        )
+        alone = {} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reader = self.engine.execution_options(authserver_writes=False, **alone)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -93,6 +108,12 @@ class Database:
         """
         with self._fail_closed("database_write"), self._writer.begin() as connection:
             yield connection
+
+    def probe(self) -> None:
+        """The database can be written to now; Unavailable otherwise."""
+        with self.writing() as connection:
+            # changes no row, and is refused where no row may be changed
+            connection.exec_driver_sql("UPDATE cache_version SET version = version WHERE name = ''")
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -159,4 +180,12 @@ def _sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
 
 def _sqlite_begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("authserver_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes is False:
+        return
+    statement = "BEGIN IMMEDIATE" if writes else "BEGIN"
+    driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    try:
+        driver.execute(statement).close()
+    except sqlite3.Error as error:
+        # said to the driver itself, so that its error needs the name that SQLAlchemy would give it
+        raise exc.OperationalError(statement, None, error) from error

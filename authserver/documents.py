@@ -44,7 +44,7 @@ class Documents:
         self.metadata()
 
     def answer(self, environ: WSGIEnvironment, path: str, start: Any) -> list[bytes] | None:
-        """The answer to a GET of one of the documents; None for other paths, RequestRejected for other methods."""
+        """The answer to a GET of one of the documents, 405 to other methods; None for every other path."""
         if path == "/jwks":
             current: Callable[[], Document] = self.jwks
         elif path in METADATA_PATHS:
@@ -58,7 +58,9 @@ class Documents:
             )
         document = current()
         headers = list(document.headers)
-        if document.etag in (tag.strip() for tag in environ.get("HTTP_IF_NONE_MATCH", "").split(",")):
+        # RFC 9110 §13.1.2: the comparison is a weak one
+        tags = [tag.strip().removeprefix("W/") for tag in environ.get("HTTP_IF_NONE_MATCH", "").split(",")]
+        if document.etag in tags or tags == ["*"]:
             start("304 Not Modified", headers)
             return []
         headers.append(("Content-Length", str(len(document.body))))

@@ -51,7 +51,9 @@ class Edge:
         self._app = app
         self._services = services
         self._documents = Documents(services)
-        self._process = dict(os.environ)
+        # names that no request can set go unseen; those that one could are compared by value
+        self._process = {name: value for name, value in os.environ.items() if _settable(name)}
+        self._foreign = tuple(name for name in os.environ if not _settable(name))
         self._url_limit = settings.url_limit
         self._header_limit = settings.header_limit
         self._host = settings.issuer.partition("://")[2].lower()
@@ -65,6 +67,8 @@ class Edge:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
         path = environ.get("PATH_INFO", "")
+        for name in self._foreign:
+            environ.pop(name, None)
         for name, value in self._process.items():
             if environ.get(name) is value or environ.get(name) == value:
                 environ.pop(name, None)
@@ -124,6 +128,9 @@ class Edge:
                 size += len(name) + len(value)
         if size > self._header_limit:
             raise RequestRejected(431, "too_large", "The header fields are too large.")
+        if not environ["REQUEST_METHOD"].isupper():
+            # RFC 9110 §9.1: a method is case-sensitive; the framework would read post as POST
+            raise RequestRejected(405, "method", "This method is not supported here.")
         if path.startswith("//"):
             # the framework reads //token as /token; a proxy's rule about /token does not
             raise RequestRejected(404, "not_found", "There is nothing at this address.")
@@ -215,6 +222,12 @@ def _count(endpoint: str, status: int, elapsed: float) -> None:
     if histogram is None:
         histogram = _seconds[endpoint] = metrics.seconds.labels(endpoint)
     histogram.observe(elapsed)
+
+
+def _settable(name: str) -> bool:
+    """Whether a server may put ``name`` into environ for a request (RFC 3875 §4.1, PEP 3333)."""
+    cgi = ("CONTENT_", "GATEWAY_", "HTTP_", "PATH_", "QUERY_", "REMOTE_", "REQUEST_", "SCRIPT_", "SERVER_")
+    return name in ("AUTH_TYPE", "HTTPS") or "." in name or name.startswith(cgi)
 
 
 def _canonical(text: str) -> str:

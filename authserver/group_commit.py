@@ -7,21 +7,25 @@ that holds its rows. So durability costs a transaction a batch, not a transactio
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from .db import Database
+from .db import Base, Database, Insert
 
 Work = Callable[[Connection], Any]
 
 
 class _Job:
-    __slots__ = ("done", "error", "value", "work")
+    __slots__ = ("done", "error", "insert", "row", "value", "work")
 
-    def __init__(self, work: Work) -> None:
+    def __init__(
+        self, work: Work | None = None, insert: Insert | None = None, row: dict[str, Any] | None = None
+    ) -> None:
         self.work = work
+        self.insert = insert
+        self.row = row
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -36,13 +40,23 @@ class GroupCommit:
         self._writer_lock = threading.Lock()
         self._queue: list[_Job] = []
 
+    def insert_of(self, model: type[Base], columns: Sequence[str]) -> Insert:
+        """An INSERT for ``add``."""
+        return Insert(self._database.engine, model, columns)
+
     def run(self, work: Work) -> Any:
         """What ``work(connection)`` gave, once it is committed; its error, and Unavailable, are raised.
 
         ``work`` may run twice: when another piece in its batch fails, each is tried alone. Not when the
         connection was lost: the batch may have been committed unheard.
         """
-        job = _Job(work)
+        return self._finish(_Job(work))
+
+    def add(self, insert: Insert, row: dict[str, Any]) -> None:
+        """``row`` is committed, all rows of a batch by one INSERT; errors are those of ``run``."""
+        self._finish(_Job(insert=insert, row=row))
+
+    def _finish(self, job: _Job) -> Any:
         with self._queue_lock:
             self._queue.append(job)
         with self._writer_lock:
@@ -69,8 +83,14 @@ class GroupCommit:
                     job.error, job.done = own, True
 
     def _commit(self, batch: list[_Job]) -> None:
+        rows: dict[Insert, list[dict[str, Any]]] = {}
+        for job in batch:
+            if job.insert is not None and job.row is not None:
+                rows.setdefault(job.insert, []).append(job.row)
         with self._database.writing() as connection:
-            values = [job.work(connection) for job in batch]
+            values = [None if job.work is None else job.work(connection) for job in batch]
+            for insert, added in rows.items():
+                insert.execute(connection, added)
         for job, value in zip(batch, values, strict=True):
             job.value, job.done = value, True
 

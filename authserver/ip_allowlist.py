@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import lru_cache
 
 from .errors import Invalid
 
 MAX_NETWORKS = 1000
+# ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255; only a zone id, never accepted, makes it longer
+MAX_ADDRESS = 45
 
 WHOLE_INTERNET = "This is the whole Internet; say so with --allow-everywhere if you mean it."
 
@@ -18,6 +21,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def parse_address(text: str) -> Address | None:
     """The address of ``text`` with IPv4-mapped IPv6 unmapped (RFC 4291 §2.5.5.2); None if it is none."""
+    # what is remembered is bounded in length too: a header may say anything
+    return _parse(text) if len(text) <= MAX_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -58,6 +58,9 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # the documented switches for what no line shows: the caller's file and line, thread and process
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Authlib prints issued tokens at DEBUG; SQL engines print parameters, httpx whole URLs at INFO.
     for name, floor in FLOORS.items():
         logging.getLogger(name).setLevel(max(floor, logging.getLevelName(level)))

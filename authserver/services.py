@@ -87,7 +87,7 @@ def build(app: Flask, settings: Settings) -> Services:
         anchor=settings.audit_anchor,
         checkpoint_every=(settings.audit_checkpoint_rows, settings.audit_checkpoint_seconds),
     )
-    throttle = Throttle(app, settings, database, versions, audit)
+    throttle = Throttle(settings, database, versions, audit)
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
     clients = Clients(database, versions, audit, hasher)

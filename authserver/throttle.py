@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import limits
@@ -25,6 +26,7 @@ from . import clock, metrics
 from .audit import Audit, Entry, Event
 from .cache import Versions, Whole
 from .config import Settings
+from .counters import ProcessCounters
 from .db import Database, table_of
 from .errors import ProtocolError
 from .ip_allowlist import parse_address
@@ -33,6 +35,7 @@ from .models.scope import RateTier
 log = logging.getLogger(__name__)
 
 FALLBACK_SHARE = 10
+REDIS_TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
 # After a failure Redis is left alone for so long: a request asks it several times.
 REDIS_PAUSE = 1.0
 ANY_ENDPOINT = "*"
@@ -51,6 +54,7 @@ class Limit:
         amount, _, seconds = text.partition("/")
         return cls(int(amount), int(seconds))
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - limits are few, and values
     def item(self, share: int = 1) -> limits.RateLimitItem:
         """The same for the counting library, divided by ``share`` but at least one."""
         return limits.RateLimitItemPerSecond(max(1, self.amount // share), self.seconds)
@@ -88,19 +92,18 @@ class Refusal:
 class Throttle:
     """The limits of one app, counted in Redis when it is set and in this process otherwise."""
 
-    def __init__(
-        self, app: Flask, settings: Settings, database: Database, versions: Versions, audit: Audit
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, versions: Versions, audit: Audit) -> None:
         redis = settings.redis_url.get_secret_value()
         self._extension = Limiter(
             key_func=lambda: "unused",
-            app=app,
-            storage_uri=redis or "memory://",
-            storage_options=_redis_options() if redis else {},
+            # an app of its own: on ours it would search for decorated limits at every request
+            app=Flask("limits"),
+            storage_uri=redis or "process://",
+            storage_options=dict(REDIS_TIMEOUTS) if redis else {},
             strategy="sliding-window-counter",
             key_prefix="authserver/swc",
         )
-        memory = limits.storage.MemoryStorage()
+        memory = ProcessCounters()
         self._fallback = SlidingWindowCounterRateLimiter(memory)
         # (the shared one, the process's own)
         self._exact = (FixedWindowRateLimiter(self._extension.storage), FixedWindowRateLimiter(memory))
@@ -137,7 +140,7 @@ class Throttle:
             self._hit(self._client_failures, "client", endpoint, place, client_id[:128])
 
     def noticed(self, address: str) -> bool:
-        """Whether a request of no endpoint's form is still worth a row; a flood of junk must cost no writes."""
+        """Whether a request that no endpoint reads is worth a row; a flood of junk must cost no writes."""
         place = _place(address)
         if self._hit(self._address_failures, "failures", "http", place):
             return True
@@ -257,14 +260,7 @@ def _add(limiter: FixedWindowRateLimiter, item: limits.RateLimitItem, key: Seque
     return int(limiter.storage.incr(item.key_for(*key), item.get_expiry(), amount=amount))
 
 
-def _redis_options() -> dict[str, Any]:
-    """Short waits and no second try: redis-py's own retries would hold a request for seconds."""
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    return {"socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry": Retry(NoBackoff(), 0)}
-
-
+@lru_cache(maxsize=4096)
 def _place(address: str) -> str:
     """What an address counts as: IPv6 by /64, since a caller has all of it. Never empty."""
     parsed = parse_address(address)

@@ -21,6 +21,13 @@ def listed(database: Database) -> list[dict[str, object]]:
     return [dict(row) for row in rows]
 
 
+def known(database: Database, tier: str) -> None:
+    """There is such a tier; Invalid names the ones there are."""
+    names = sorted({str(row["tier"]) for row in listed(database)})
+    if tier not in names:
+        raise Invalid(f"There is no tier of this name; there are {', '.join(names)}.")
+
+
 def change(database: Database, audit: Audit, tier: str, endpoint: str, limit: tuple[int, int]) -> None:
     """``tier`` allows ``limit`` (amount, seconds) at ``endpoint``, on every worker at once."""
     amount, seconds = limit

@@ -40,15 +40,15 @@ def token(subject: Subject, _: int = 1) -> list[str]:
 
 def introspect(subject: Subject, _: int = 1) -> list[str]:
     """The API asks about one live token of its own audience."""
-    return [request(subject, "POST", "/introspect", subject.api, {"token": fresh_tokens(subject, 1)[0]})]
+    return [request(subject, "POST", "/introspect", subject.api, {"token": new_tokens(subject, 1)[0]})]
 
 
 def revoke(subject: Subject, count: int) -> list[str]:
     """The client ends its own tokens, each made for this and ended once."""
-    return [
-        request(subject, "POST", "/revoke", subject.merchant, {"token": text})
-        for text in fresh_tokens(subject, count)
-    ]
+    texts = new_tokens(subject, count)
+    # what they left to the background is done before the revocations are measured
+    subject.await_sealed()
+    return [request(subject, "POST", "/revoke", subject.merchant, {"token": text}) for text in texts]
 
 
 def revocations_again(subject: Subject, _: int = 1) -> list[str]:
@@ -74,12 +74,11 @@ ISSUER = (
 )
 
 
-def fresh_tokens(subject: Subject, count: int) -> list[str]:
-    """Access tokens from the token endpoint, unmeasured; their audit rows are sealed."""
+def new_tokens(subject: Subject, count: int) -> list[str]:
+    """Access tokens from the token endpoint, unmeasured."""
     seen = load.run(load.Load(subject.port, token(subject), count, keep=True))
     if seen.unlike(200):
         raise RuntimeError(f"no tokens to work with: {seen.statuses}, {seen.kept[:1]}")
-    subject.await_sealed()
     return [json.loads(answer.partition("\r\n\r\n")[2])["access_token"] for answer in seen.kept]
 
 

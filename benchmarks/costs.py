@@ -96,11 +96,12 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
         word = statement.split(None, 1)[0].upper()
         if word in ("SELECT", "PRAGMA"):
             counts["reads"] += 1
-        elif word == "BEGIN":
-            counts["write transactions"] += "IMMEDIATE" in statement
         else:
             counts["write statements"] += 1
             counts["rows inserted"] += (len(parameters) if many else 1) if word == "INSERT" else 0
+
+    def begun(connection: Any) -> None:
+        counts["write transactions"] += bool(connection.get_execution_options().get("authserver_writes"))
 
     def counting(name: str, original: Any) -> Any:
         def call(*arguments: Any) -> Any:
@@ -110,6 +111,7 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
         return call
 
     event.listen(engine, "before_cursor_execute", executed)
+    event.listen(engine, "begin", begun)
     try:
         with (
             mock.patch.object(es256, "sign", counting("signatures", es256.sign)),
@@ -118,3 +120,4 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
             yield counts
     finally:
         event.remove(engine, "before_cursor_execute", executed)
+        event.remove(engine, "begin", begun)

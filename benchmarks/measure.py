@@ -46,7 +46,8 @@ def measure(plan: list[tuple[Subject, Case]], run: Run, tell: Callable[[str], No
     samples: Samples = {(subject.name, case.name): [] for subject, case in plan}
     tell("warming up")
     for subject, case in plan:
-        sample(subject, case, min(WARM_UP, run.requests), run.connections)
+        count = min(WARM_UP, run.requests)
+        load.run(load.Load(subject.port, case.requests(subject, count), count, run.connections))
     for number in range(1, run.rounds + 1):
         tell(f"round {number} of {run.rounds}")
         for subject, case in plan:

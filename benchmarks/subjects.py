@@ -88,7 +88,9 @@ class Subject:
     def await_sealed(self) -> None:
         """The background has chained every audit row: its cost belongs to the requests that made them."""
         deadline = time.monotonic() + SEAL_SECONDS
-        while self.services and self.services.sealer.pending() and time.monotonic() < deadline:
+        while self.services and self.services.sealer.pending():
+            if time.monotonic() > deadline:
+                raise RuntimeError("audit rows were not sealed in time: their cost would be left out")
             time.sleep(0.05)
 
     def list_revocations(self, count: int = LISTED) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -189,12 +189,12 @@ class _Server:
         if self._process is not None and self.running:
             self._process.send_signal(signal.SIGSTOP)
             for pid in _children(self._process.pid):
-                os.kill(pid, signal.SIGSTOP)
+                _send(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         if self._process is not None and self.running:
             for pid in _children(self._process.pid):
-                os.kill(pid, signal.SIGCONT)
+                _send(pid, signal.SIGCONT)
             self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
@@ -248,6 +248,12 @@ class _Server:
         if self._watchdog.stdin and not self._watchdog.stdin.closed:
             self._watchdog.stdin.write(f"{pid}\n".encode())
             self._watchdog.stdin.flush()
+
+
+def _send(pid: int, number: int) -> None:
+    # a child may end by itself between the look at the list and the signal
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _await_end(pids: list[int]) -> None:

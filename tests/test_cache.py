@@ -17,6 +17,9 @@ from authserver.cache import ByKey, Versions, Whole, raise_version
 from authserver.db import Database
 from authserver.errors import Unavailable
 
+# What is asked here does not depend on the database; the others are asked of both.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 class Ticking:
     """The monotonic clock of this process, to be walked."""
@@ -87,6 +90,7 @@ def down(*_: object) -> Iterator[None]:
     raise Unavailable("database")
 
 
+@on_sqlite
 def test_within_its_time_a_cache_asks_nothing_and_after_it_asks_once(app: Flask, monotonic: Ticking) -> None:
     database = services_of(app).database
     versions, source = Versions(database, 500), Source(database)
@@ -124,6 +128,7 @@ def test_a_change_is_served_at_the_latest_when_the_confirmation_is_over(
     assert (by_key.get("a"), all_of_it.get()["a"]) == ("new", "new")
 
 
+@on_sqlite
 def test_the_age_counts_from_before_the_query(app: Flask, monotonic: Ticking) -> None:
     """A query that took 400 ms may have read what was true at its start."""
     database = services_of(app).database
@@ -141,6 +146,7 @@ def test_the_age_counts_from_before_the_query(app: Flask, monotonic: Ticking) ->
     assert cache.get("a") == "new"
 
 
+@on_sqlite
 def test_only_what_changed_is_read_again(app: Flask) -> None:
     database = services_of(app).database
     versions, source = Versions(database, 500), Source(database)
@@ -152,6 +158,7 @@ def test_only_what_changed_is_read_again(app: Flask) -> None:
     assert source.loads == ["a", "b", "a"]
 
 
+@on_sqlite
 def test_what_does_not_exist_is_never_remembered(app: Flask) -> None:
     database = services_of(app).database
     source = Source(database)
@@ -161,6 +168,7 @@ def test_what_does_not_exist_is_never_remembered(app: Flask) -> None:
     assert cache.get("c") == "there"
 
 
+@on_sqlite
 def test_a_cache_by_key_holds_no_more_than_its_capacity(app: Flask) -> None:
     database = services_of(app).database
     source = Source(database)
@@ -192,6 +200,7 @@ def test_a_change_that_commits_while_a_row_is_read_is_not_overwritten_by_the_old
     assert cache.get("a") == "new"
 
 
+@on_sqlite
 def test_a_change_that_commits_while_the_whole_is_read_is_read_again(app: Flask) -> None:
     database = services_of(app).database
     versions, source = Versions(database, 60_000), Source(database, "scopes")
@@ -207,6 +216,7 @@ def test_a_change_that_commits_while_the_whole_is_read_is_read_again(app: Flask)
     assert cache.get()["a"] == "new"
 
 
+@on_sqlite
 def test_a_thread_that_brings_back_an_older_version_makes_no_old_row_new(app: Flask) -> None:
     """It read the versions, slept, and goes on after others have learned of a newer one."""
     database = services_of(app).database
@@ -229,6 +239,7 @@ def test_a_thread_that_brings_back_an_older_version_makes_no_old_row_new(app: Fl
     assert cache.get("a") == "new"
 
 
+@on_sqlite
 def test_when_the_versions_cannot_be_had_nothing_counts(
     app: Flask, monotonic: Ticking, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,8 @@ def test_an_old_secret_works_through_its_overlap_and_no_longer(run: Run, world: 
         ["scopes", "remove", "nothing"],
         ["tiers", "set", "gold", "--amount", "0"],
         ["tiers", "set", "gold", "--amount", "5", "--endpoint", "nowhere"],
+        ["clients", "tier", "svc1", "platinum"],
+        ["clients", "create", "--name", "x", "--tier", "platinum"],
         ["keys", "rotate", "--alg", "HS256"],
         ["keys", "rotate"],
         ["audit", "tail", "-n", "0"],

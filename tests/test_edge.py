@@ -83,6 +83,12 @@ def test_the_environment_of_the_process_stays_out_of_environ(
     assert seen["caller"].resource == "GET /seen"
 
 
+def test_a_method_in_lower_case_is_no_method(world: World) -> None:
+    environ = {"REQUEST_METHOD": "post", "REMOTE_ADDR": "192.0.2.1"}
+    response = world.http.open("/token", base_url=world.services.settings.issuer, environ_overrides=environ)
+    assert (response.status_code, response.json["error"]) == (405, "invalid_request")
+
+
 def test_another_host_is_refused_but_for_health(world: World) -> None:
     for path, status in (("/jwks", 400), ("/token", 400), ("/healthz", 200), ("/readyz", 200)):
         response = world.http.get(path, base_url="http://evil.example")
@@ -111,6 +117,9 @@ def test_the_jwks_is_public_cacheable_and_revalidates(world: World) -> None:
     assert all(key["use"] == "sig" and key["alg"] == "ES256" for key in keys)
     again = world.send("GET", "/jwks", headers={"If-None-Match": response.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+    for tags in ("*", f"W/{response.headers['ETag']}", f'"x", {response.headers["ETag"]}'):
+        assert world.send("GET", "/jwks", headers={"If-None-Match": tags}).status_code == 304
+    assert world.send("GET", "/jwks", headers={"If-None-Match": '"x"'}).status_code == 200
     head = world.send("HEAD", "/jwks", content_type=None)
     assert (head.status_code, head.data) == (200, b"")
 

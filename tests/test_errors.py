@@ -51,6 +51,7 @@ def test_readiness_says_what_is_missing(app: Flask, world: World) -> None:
     with world.services.database.writing() as connection:
         connection.execute(update(table).values(state="revoked"))
         connection.exec_driver_sql("UPDATE cache_version SET version = version + 1 WHERE name = 'keys'")
+    world.services.versions.forget()
     response = world.send("GET", "/readyz")
     assert (response.status_code, response.json["dependency"]) == (503, "signing_key")
     world.services.versions.forget()

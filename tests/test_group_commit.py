@@ -89,11 +89,11 @@ def test_nobody_is_answered_before_the_commit(app: Flask) -> None:
     commits = GroupCommit(database)
     seen_by_others: list[int] = []
 
-    def ask() -> None:
-        commits.run(row(threading.get_ident()))
+    def ask(number: int) -> None:
+        commits.run(row(number))
         seen_by_others.append(count(database))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -19,6 +19,9 @@ from authserver.jobs import Job, Jobs
 from authserver.leases import LEASE_MS, give_back, holder, states, take
 from authserver.services import Services
 
+# What is asked here does not depend on the database; the others are asked of both.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def jobs(services: Services) -> Jobs:
@@ -64,6 +67,7 @@ def test_of_many_who_want_a_free_or_expired_lease_one_gets_it(
             moving_clock.walk(LEASE_MS / 1000 + 1)
 
 
+@on_sqlite
 def test_a_job_runs_when_it_is_due_and_needed_and_not_before(
     services: Services, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +99,7 @@ def test_a_job_whose_lease_another_process_holds_does_not_run_here(services: Ser
     assert [(s.job, s.holder, s.last_run) for s in states(services.database)] == [("job", "another", None)]
 
 
+@on_sqlite
 def test_an_error_is_on_record_until_the_next_run_succeeds_and_stops_no_other_job(
     services: Services, jobs: Jobs, moving_clock: Moving
 ) -> None:
@@ -118,6 +123,7 @@ def test_an_error_is_on_record_until_the_next_run_succeeds_and_stops_no_other_jo
     assert (state.last_error, state.last_run, state.holder) == (None, int(moving_clock.at), holder())
 
 
+@on_sqlite
 def test_health_shows_the_jobs_and_their_errors(world: World, jobs: Jobs) -> None:
     def work() -> None:
         raise ZeroDivisionError
@@ -148,6 +154,7 @@ def test_the_thread_seals_within_a_second_and_gives_its_leases_back(world: World
     assert take(world.services.database, "audit_seal", "another")
 
 
+@on_sqlite
 def test_the_thread_outlives_errors_of_any_kind(
     services: Services, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +176,7 @@ def test_the_thread_outlives_errors_of_any_kind(
     assert len(rounds) >= 5
 
 
+@on_sqlite
 def test_two_processes_of_one_fleet_share_the_jobs_between_them(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ FLOORS: list[list[str]] = [
     ["clock", "crypto", "context", "errors", "config", "logs", "process_lock"],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
-        "metrics", "jws", "audit", "keys", "ip_allowlist", "throttle", "tiers", "replay", "users", "clients",
+        "metrics", "jws", "audit", "keys", "ip_allowlist", "counters", "throttle", "tiers", "replay",
+        "users", "clients",
     ],
     ["login", "oauth"],
     ["interaction"],
@@ -29,7 +30,7 @@ APART = ({"login", "oauth"},)
 LIBRARIES = {
     "flask_sqlalchemy": {"db"},
     "flask_limiter": {"throttle"},
-    "limits": {"throttle"},
+    "limits": {"throttle", "counters"},
     "flask": {"db", "throttle", "web", "app"},
     "argon2": {"clients", "login"},
     "joserfc": {"jws", "keys", "resource_server"},
@@ -40,7 +41,7 @@ LIBRARIES = {
     "alembic": {"migrate"},
     "click": {"cli"},
     "psycopg": {"postgresql"},
-    "redis": {"resource_server", "throttle"},
+    "redis": {"resource_server"},
 }
 # Where a whole room may not, one adapter of it may.
 ADAPTERS = {("resource_server/flask.py", "flask")}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from .. import clock, crypto, metrics
 from ..db import Database, table_of
@@ -23,6 +23,9 @@ Sign = Callable[[str, dict[str, Any]], str]
 rows = table_of(AuditEvent)
 heads = table_of(AuditHead)
 checkpoints = table_of(AuditCheckpoint)
+_SEALED = (
+    update(rows).where(rows.c.id == bindparam("row")).values(seq=bindparam("place"), hash=bindparam("link"))
+)
 
 
 def link(key: bytes, previous: str, seq: int, row: dict[str, Any]) -> str:
@@ -92,10 +95,12 @@ class Sealer:
             batch = connection.execute(query).mappings().all()
             if not batch:
                 return 0
+            places = []
             for row in batch:
                 seq += 1
                 previous = link(self._key, previous, seq, dict(row))
-                connection.execute(update(rows).where(rows.c.id == row["id"]).values(seq=seq, hash=previous))
+                places.append({"row": row["id"], "place": seq, "link": previous})
+            connection.execute(_SEALED, places)
             values = {"seq": seq, "hash": previous, "mac": head_mac(self._key, seq, previous)}
             connection.execute(update(heads).values(values) if head else insert(heads).values(id=1, **values))
             last = connection.execute(

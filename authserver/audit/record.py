@@ -8,12 +8,12 @@ import os
 import socket
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from .. import clock, context, crypto, metrics
-from ..db import table_of
 from ..errors import Unavailable
 from ..group_commit import GroupCommit
 from ..models.audit_event import AuditEvent
@@ -76,7 +76,7 @@ class Audit:
         self._commits = commits
         self._key = master.derive(MAC_PURPOSE)
         self._kid = master.active
-        self._insert = insert(table_of(AuditEvent))
+        self._insert = commits.insert_of(AuditEvent, (*COLUMNS, "mac"))
         self._host = socket.gethostname()
         self._late: deque[dict[str, Any]] = deque(maxlen=LATE_ROWS)
 
@@ -89,7 +89,7 @@ class Audit:
     def record_in(self, connection: Connection, entry: Entry) -> None:
         """``entry`` becomes durable with the transaction of ``connection``."""
         row = self._row(entry)
-        connection.execute(self._insert, row)
+        self._insert.execute(connection, [_stored(row)])
         self._log(row)
 
     def record_late(self, entry: Entry) -> None:
@@ -110,7 +110,7 @@ class Audit:
                 raise
 
     def _write(self, row: dict[str, Any]) -> None:
-        self._commits.run(lambda connection: connection.execute(self._insert, row))
+        self._commits.add(self._insert, _stored(row))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         caller = context.current.get()
@@ -136,10 +136,21 @@ class Audit:
         return row | {"mac": f"{self._kid}.{nonce}.{row_mac(self._key, nonce, row)}"}
 
     def _log(self, row: dict[str, Any]) -> None:
-        metrics.events.labels(row["event"], row["outcome"]).inc()
+        _counter(row["event"], row["outcome"]).inc()
         if log.isEnabledFor(logging.INFO):
             line = {name: row[name] for name in COLUMNS if row[name] not in ("", {})}
             log.info(json.dumps(line, ensure_ascii=True, separators=(",", ":")))
+
+
+def _stored(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as the driver takes it."""
+    return row | {"detail": json.dumps(row["detail"])}
+
+
+@cache
+def _counter(event: str, outcome: str) -> Any:
+    """The metric of an event: both labels come from closed sets."""
+    return metrics.events.labels(event, outcome)
 
 
 def _actor(entry: Entry) -> str:

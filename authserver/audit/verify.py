@@ -119,6 +119,8 @@ def _stated(database: Database, read: ReadCheckpoint, anchor: Path | None) -> di
     """What signed checkpoints say: sequence number to hash."""
     with database.reading() as connection:
         lines = [row.jws for row in connection.execute(select(checkpoints.c.jws).order_by(checkpoints.c.seq))]
+    if anchor is not None and lines and not anchor.exists():
+        return Verdict(0, 0, None, "the anchor file is missing")
     if anchor is not None and anchor.exists():
         lines += anchor.read_text("ascii").split()
     stated: dict[int, str] = {}

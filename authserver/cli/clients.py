@@ -12,6 +12,7 @@ from ..config import SIGNING_ALGS
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
+from ..tiers import known
 from .rooms import json_option, open_rooms, show, table
 
 GRANTS = ("client_credentials", "authorization_code", "refresh_token")
@@ -59,6 +60,7 @@ def create(as_json: bool, **given: Any) -> None:
     unknown = sorted(set(given["scopes"]) - set(services.scopes.all()))
     if unknown:
         raise Invalid(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
+    known(services.database, given["tier"])
     values = {
         "client_id": given["client_id"],
         "client_name": given["name"],
@@ -218,7 +220,9 @@ def tier(client_id: str, name: str, as_json: bool) -> None:
     Example:
       authserver clients tier demo-merchant gold
     """
-    open_rooms().clients.set_tier(client_id, name)
+    services = open_rooms()
+    known(services.database, name)
+    services.clients.set_tier(client_id, name)
     show({"client_id": client_id, "tier": name}, as_json, f"{client_id} is in tier {name}.")
 
 

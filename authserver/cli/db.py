@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from .. import crypto, migrate
@@ -57,8 +59,13 @@ def ensure_master_key(settings: Settings) -> None:
     try:
         settings.instance_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(f"k1:{crypto.random_token()}\n", "ascii")
+            # written aside and put in place whole: of two first starts at once, one makes the key
+            draft = settings.instance_dir / f"master.{crypto.random_token(64)}"
+            draft.touch(mode=0o600)
+            draft.write_text(f"k1:{crypto.random_token()}\n", "ascii")
+            with suppress(FileExistsError):
+                path.hardlink_to(draft)
+            draft.unlink()
     except OSError as error:
         reason = f"{settings.instance_dir} cannot be written ({error.strerror}); set AUTHSERVER_INSTANCE_DIR."
         raise Invalid(reason) from None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from ..config import PREFIX, Settings
@@ -61,6 +61,8 @@ def server(host: str, port: int, workers: int, threads: int) -> Any:
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        # HTTP/2 without TLS is nobody's need and one parser more to attack
+        http=HTTPModes.http1,
         workers=workers,
         blocking_threads=threads,
         backpressure=threads * 64,

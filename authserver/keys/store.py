@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import select
 
@@ -82,7 +81,7 @@ class KeyStore:
         for key in self._cache.get():
             if key.state == "active" and key.alg == alg:
                 header = {"alg": alg, "kid": key.kid, "typ": typ}
-                return jwt.encode(header, claims, key.pair, algorithms=[alg])
+                return jws.sign(header, claims, key.pair)
         raise Unavailable("signing_key")
 
     def verify(self, text: str, typ: Collection[str]) -> dict[str, Any]:

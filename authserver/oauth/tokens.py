@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from .. import clock, crypto, jws
 from ..audit import Audit, Entry, Event
@@ -21,6 +21,17 @@ ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - the media type of RFC 9068 §2.1
 SKEW = 5
 
 revocations = table_of(Revocation)
+# built once: to build a statement costs as much as to execute it
+_ENDED = (
+    select(revocations.c.kind)
+    .where(
+        or_(
+            (revocations.c.kind == "jti") & (revocations.c.value == bindparam("jti")),
+            (revocations.c.kind == "gid") & (revocations.c.value == bindparam("gid")),
+        )
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +154,9 @@ class Tokens:
             user = self._users.get(claims["sub"])
             if user is None or user.state != "active":
                 return "user_disabled"
-        jti = (revocations.c.kind == "jti") & (revocations.c.value == claims["jti"])
-        gid = (revocations.c.kind == "gid") & (revocations.c.value == claims.get("gid", ""))
+        names = {"jti": claims["jti"], "gid": claims.get("gid", "")}
         with self._database.reading() as connection:
-            if connection.execute(select(revocations.c.kind).where(or_(jti, gid)).limit(1)).first():
+            if connection.execute(_ENDED, names).first():
                 return "revoked"
         return ""
 

@@ -28,7 +28,7 @@ def readyz() -> tuple[Response, int]:
     """Whether this process can issue tokens now: database, signing key, background jobs."""
     rooms: Services = current_app.extensions["authserver"]
     try:
-        rooms.versions.forget()
+        rooms.database.probe()
         keys = rooms.keys.published()
         held = leases.states(rooms.database)
     except Unavailable as error:

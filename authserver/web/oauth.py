@@ -96,6 +96,6 @@ def revocations() -> Response:
     rooms = services()
     signed = rooms.revocations.signed_list()
     headers = {"ETag": signed.etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    if request.headers.get("If-None-Match") == signed.etag:
+    if request.if_none_match.contains_weak(signed.etag.strip('"')):
         return Response(status=304, headers=headers)
     return Response(signed.jws, 200, headers, content_type="application/jwt")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plugins.app import MASTER, WIDE_LIMITS, World, populate
+from plugins.app import MASTER, WIDE_LIMITS, World, make_settings, populate
 from running import RunningServer
 from services import PostgresCluster, RedisServer
 
@@ -29,6 +29,22 @@ class Live:
 @pytest.fixture(scope="session")
 def descriptions() -> Descriptions:
     return Descriptions()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One populated app for all the cases of a module that change nothing but what they say."""
+    directory = tmp_path_factory.mktemp("shared")
+    if request.param == "sqlite":
+        path = directory / "authserver.db"
+        path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
+        url = f"sqlite:///{path}"
+    else:
+        template = request.getfixturevalue("postgresql_template")
+        url = request.getfixturevalue("postgres_cluster").create_database(template=template)
+    world = populate(create_app(make_settings(directory, url)))
+    yield world
+    world.services.database.engine.dispose()
 
 
 def _start(directory: Path, workers: int, database_url: str, **settings: str) -> Iterator[Live]:

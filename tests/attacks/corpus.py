@@ -70,6 +70,11 @@ class Case:
     def __str__(self) -> str:
         return self.id
 
+    @property
+    def plain(self) -> bool:
+        """Whether requests are all it takes: such cases follow one another on one app."""
+        return not (self.settings or self.clock or self.tampers or any("do" in step for step in self.steps))
+
 
 def shared_ids() -> dict[str, list[str]]:
     """The shared ids by area."""

@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from plugins.app import World
@@ -55,6 +57,14 @@ def by_server(world: World, token: str, typ: str = "at+jwt", **claims: Any) -> s
     return world.services.keys.sign(typ, merged, active_key(world).alg)
 
 
+def with_header(world: World, token: str, **header: Any) -> str:
+    """The claims of ``token`` under a header the server never writes, signed right all the same."""
+    key = active_key(world).pair.get_op_key("sign")
+    text = f"{part(header_of(token) | header)}.{token.split('.')[1]}"
+    r, s = utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{text}.{b64u(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
 def _stranger(world: World, token: str, **header: Any) -> str:
     return signed(ECKey.generate_key("P-256"), header_of(token) | header, claims_of(token))
 
@@ -78,14 +88,6 @@ def _changed(world: World, token: str) -> str:
     return f"{head}.{part(claims_of(token) | {'scope': 'payments:initiate refunds:create'})}.{signature}"
 
 
-def _high_s(world: World, token: str) -> str:
-    """The other signature that fits an ECDSA key: r, n-s. It verifies; its claims are the real ones."""
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    raw = base64.urlsafe_b64decode(token.split(".")[2] + "==")
-    s = order - int.from_bytes(raw[32:], "big")
-    return ".".join([*token.split(".")[:2], b64u(raw[:32] + s.to_bytes(32, "big"))])
-
-
 def _zero_signature(world: World, token: str) -> str:
     return ".".join([*token.split(".")[:2], b64u(bytes(64))])
 
@@ -106,7 +108,8 @@ def _checkpoint(world: World, token: str) -> str:
 def _twice(world: World, token: str) -> str:
     """A payload with a member twice, properly signed by nobody."""
     payload = json.dumps(claims_of(token))[:-1] + ', "client_id": "web1"}'
-    return ".".join([token.split(".")[0], b64u(payload.encode()), token.split(".")[2]])
+    head, _, signature = token.split(".")
+    return ".".join([head, b64u(payload.encode()), signature])
 
 
 def _deep(world: World, token: str) -> str:
@@ -117,7 +120,9 @@ FORGERIES: dict[str, Forgery] = {
     # not one of the server's keys
     "unknown_kid": lambda w, t: _stranger(w, t, kid="nobody"),
     "stolen_kid": _stranger,
-    "no_kid": lambda w, t: signed(ECKey.generate_key("P-256"), {"alg": "ES256", "typ": "at+jwt"}, claims_of(t)),
+    "no_kid": lambda w, t: signed(
+        ECKey.generate_key("P-256"), {"alg": "ES256", "typ": "at+jwt"}, claims_of(t)
+    ),
     "kid_is_a_path": lambda w, t: _stranger(w, t, kid="../../../../dev/null"),
     "kid_is_sql": lambda w, t: _stranger(w, t, kid="' OR 1=1 --"),
     "embedded_jwk": _embedded_jwk,
@@ -146,8 +151,12 @@ FORGERIES: dict[str, Forgery] = {
     "trailing_newline": lambda w, t: t + "\n",
     "leading_space": lambda w, t: " " + t,
     "last_letter_changed": lambda w, t: t[:-1] + ("A" if t[-1] != "A" else "B"),
-    "crit": lambda w, t: f"{part(header_of(t) | {'crit': ['exp']})}.{t.split('.', 1)[1]}",
-    "b64_false": lambda w, t: f"{part(header_of(t) | {'b64': False, 'crit': ['b64']})}.{t.split('.', 1)[1]}",
+    "crit": lambda w, t: with_header(w, t, crit=["exp"]),
+    "crit_unknown": lambda w, t: with_header(w, t, crit=["x"], x=1),
+    "b64_false": lambda w, t: with_header(w, t, b64=False, crit=["b64"]),
+    "own_jwk": lambda w, t: with_header(w, t, jwk=active_key(w).public),
+    "own_jku": lambda w, t: with_header(w, t, jku=f"{w.services.settings.issuer}/jwks"),
+    "typ_absent": lambda w, t: with_header(w, t, typ=""),
     "zip": lambda w, t: f"{part(header_of(t) | {'zip': 'DEF'})}.{t.split('.', 1)[1]}",
     "jwe": lambda w, t: f"{part({'alg': 'dir', 'enc': 'A256GCM'})}..AAAA.AAAA.AAAA",
     "flattened": _flattened,

@@ -1,4 +1,4 @@
-"""What must hold after every case: no state but what is allowed, honest errors, audit rows, no secret told."""
+"""What must hold after every case: state as it was, honest errors, audit rows, no secret told."""
 
 from __future__ import annotations
 
@@ -40,7 +40,14 @@ SERVED = {"token.issued", "introspection.ok", "token.revoked", "revocation.noop"
 # RFC 6749 §5.2
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 # what a request says in the words of the protocol, and a fixed text may say too
-PROTOCOL_WORDS = {"application/x-www-form-urlencoded", "application/json", "client", "token", "scope", "resource"}
+PROTOCOL_WORDS = {
+    "application/x-www-form-urlencoded",
+    "application/json",
+    "client",
+    "token",
+    "scope",
+    "resource",
+}
 SHORT = 6
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
 from plugins.app import PAYMENTS, World, basic
+from sqlalchemy import func, select
+
+from authserver.audit.chain import rows as audit_rows
 
 from . import forge, invariants
 from .corpus import Case
+from .expectations import issued_token, judge, to_bytes, variants
 from .invariants import Descriptions, Logbook, Snapshot
 from .wire import USUAL, Reply, Request, Wire
 
@@ -42,12 +45,13 @@ class Run:
         self.logbook = Logbook()
         self.saved: dict[str, Any] = dict(FILLINGS)
         self.secrets: set[str] = set()
+        self._snapshot: Snapshot | None = None
         self.more_logs: Callable[[], str] = str
         self.clock: Any = None
         self.redis: Any = None
         self.live: Any = None
         self._register_bystander()
-        self._first_row = max((row["id"] for row in world.events()), default=0)
+        self._first_row = self._last_row()
 
     # --- the case -----------------------------------------------------------------------------------
 
@@ -57,6 +61,7 @@ class Run:
             for step in case.steps:
                 if "do" in step:
                     actions[step["do"]](self, **step.get("with", {}))
+                    self._snapshot = None
                 elif "token" in step:
                     self._obtain(step)
                 else:
@@ -68,13 +73,14 @@ class Run:
 
     def send(self, expect: dict[str, Any] | None = None, **step: Any) -> Reply:
         """One request of an action, with all that holds for a step; gives the answer."""
+        self._snapshot = None  # an action may have changed something since
         return self._burst(step, expect or {})[0]
 
     def check_secrets(self) -> None:
         """I6 for everything logged and written since the case began."""
         secrets = {s for s in self.secrets | set(self.world.secrets.values()) if len(s) >= 16}
-        rows = [row for row in self.world.events() if row["id"] > self._first_row]
-        places = {"log": "\n".join(self.logbook.lines) + self.more_logs(), "audit log": json.dumps(rows)}
+        rows = json.dumps(self._rows_after(self._first_row))
+        places = {"log": "\n".join(self.logbook.lines) + self.more_logs(), "audit log": rows}
         invariants.check_secrets(secrets, places)
 
     # --- steps --------------------------------------------------------------------------------------
@@ -87,15 +93,15 @@ class Run:
         self.saved[step["token"]] = reply.json["access_token"]
 
     def _send_all(self, step: dict[str, Any], default: dict[str, Any]) -> None:
-        for variant, own in _variants(step):
+        for variant, own in variants(step):
             expect = step.get("expect", {})
             # a step that names its status says everything itself
             base = {} if "status" in expect else default
             self._burst(variant, {**base, **expect, **own})
 
     def _burst(self, step: dict[str, Any], expect: dict[str, Any]) -> list[Reply]:
-        before = Snapshot.of(self.world.services)
-        known = max((row["id"] for row in self.world.events()), default=0)
+        before = self._snapshot or Snapshot.of(self.world.services)
+        known = self._last_row()
         sent: list[str] = []
         if count := step.get("parallel"):
             requests = [self._request(step, sent)] * count
@@ -108,7 +114,7 @@ class Run:
                 replies.append(self.wire.send(self._request(step, sent)))
         try:
             self._judge(replies, sent, expect, known)
-            after = Snapshot.of(self.world.services)
+            after = self._snapshot = Snapshot.of(self.world.services)
             invariants.check_state(before, after, expect.get("rows", {}), expect.get("issued", 0))
         except AssertionError as error:
             last = replies[-1]
@@ -120,23 +126,23 @@ class Run:
 
     def _judge(self, replies: list[Reply], sent: list[str], expect: dict[str, Any], known: int) -> None:
         if "statuses" in expect:
-            counted = {status: 0 for status in expect["statuses"]}
+            counted = dict.fromkeys(expect["statuses"], 0)
             for reply in replies:
                 counted[reply.status] = counted.get(reply.status, 0) + 1
             assert counted == expect["statuses"], counted
         for reply in replies:
-            _judge_answer(reply, expect, self._fill)
+            judge(reply, expect, self._fill)
             if reply.status >= 400:
                 invariants.check_error(reply)
                 issuer = self.world.services.settings.issuer
                 invariants.check_echo(reply, [value for value in sent if value not in issuer])
-            elif token := _issued(reply):
+            elif token := issued_token(reply):
                 self.secrets.add(token)
         self._judge_audit(replies, expect, known)
 
     def _judge_audit(self, replies: list[Reply], expect: dict[str, Any], known: int) -> None:
         ids = {reply.request_id: reply for reply in replies}
-        mine = [row for row in self.world.events() if row["id"] > known and row["request_id"] in ids]
+        mine = [row for row in self._rows_after(known) if row["request_id"] in ids]
         for row in mine:
             reply = ids[row["request_id"]]
             client_ip = expect.get("client_ip", invariants.canonical(reply.request.address))
@@ -150,6 +156,15 @@ class Run:
             fits = [(e, r) for e, r in told if e == event and (not reasons or r in reasons.split("|"))]
             assert fits, f"no audit row {wanted}, but {sorted(told)}"
 
+    def _last_row(self) -> int:
+        with self.world.services.database.reading() as connection:
+            return connection.execute(select(func.max(audit_rows.c.id))).scalar() or 0
+
+    def _rows_after(self, row_id: int) -> list[dict[str, Any]]:
+        query = select(audit_rows).where(audit_rows.c.id > row_id).order_by(audit_rows.c.id)
+        with self.world.services.database.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
     # --- requests -----------------------------------------------------------------------------------
 
     def _request(self, step: dict[str, Any], sent: list[str]) -> Request:
@@ -162,7 +177,7 @@ class Run:
         if "auth" in step:
             kind, _, pair = self._fill(step["auth"]).partition(" ")
             assert kind == "basic", step
-            headers["Authorization"] = "Basic " + base64.b64encode(_bytes(pair)).decode()
+            headers["Authorization"] = "Basic " + base64.b64encode(to_bytes(pair)).decode()
         body = self._fill(step["body"]) if "body" in step else urlencode(form)
         if (kind := step.get("type", FORM)) and (body or "type" in step) and kind != ABSENT:
             headers.setdefault("Content-Type", kind)
@@ -182,7 +197,7 @@ class Run:
             method,
             target,
             tuple(lines),
-            _bytes(body),
+            to_bytes(body),
             self._fill(step.get("address", USUAL)),
             bool(step.get("chunked")),
         )
@@ -247,56 +262,3 @@ class Run:
             **{"send": "POST /introspect", "as": "rs_payments", "form": {"token": "{happy}"}},
             address=BYSTANDER_ADDRESS,
         )
-
-
-def _variants(step: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """A step once for every combination of the values in ``each``, with what those values expect."""
-    each: dict[str, list[Any]] = step.get("each", {})
-    for combination in itertools.product(*each.values()):
-        variant, expect = dict(step), {}
-        for path, item in zip(each, combination, strict=True):
-            value = item["value"] if isinstance(item, dict) and "value" in item else item
-            expect |= item.get("expect", {}) if isinstance(item, dict) else {}
-            first, _, rest = path.partition(".")
-            variant[first] = {**variant.get(first, {}), rest: value} if rest else value
-        yield variant, expect
-
-
-def _judge_answer(reply: Reply, expect: dict[str, Any], fill: Callable[[Any], Any]) -> None:
-    status = expect.get("status")
-    if status is not None:
-        assert reply.status in (status if isinstance(status, list) else [status]), reply.status
-    elif "statuses" not in expect:
-        raise AssertionError("a step says which status it expects")
-    assert reply.status < 500 or reply.status == status, reply.status
-    text = reply.body.decode("utf-8", "replace")
-    if "error" in expect and reply.status >= 400 and reply.request.method != "HEAD":
-        wanted = expect["error"]
-        assert reply.json["error"] in (wanted if isinstance(wanted, list) else [wanted]), text
-    for name, pattern in expect.get("headers", {}).items():
-        found = reply.headers.get(name)
-        if pattern is None:
-            assert found is None, (name, found)
-        else:
-            assert found is not None, f"{name} is missing"
-            assert re.search(fill(pattern), found), (name, found)
-    for name, value in expect.get("body", {}).items():
-        assert reply.json[name] == fill(value), (name, text)
-    if "body_only" in expect:
-        assert sorted(reply.json) == sorted(expect["body_only"]), text
-    for part in expect.get("body_absent", ()):
-        assert fill(part) not in text, part
-
-
-def _issued(reply: Reply) -> str:
-    if reply.request.target.partition("?")[0] != "/token":
-        return ""
-    return str(reply.json.get("access_token", ""))
-
-
-def _bytes(text: str) -> bytes:
-    """The bytes of a value in a case: one for each character up to U+00FF, else UTF-8."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode()

@@ -1,4 +1,4 @@
-"""docs/attack-cases.md: every case and its verdict. ``PYTHONPATH=tests python -m attacks.table`` writes it."""
+"""docs/attack-cases.md: each case and its verdict; ``PYTHONPATH=tests python -m attacks.table`` writes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ HEAD = """\
 # Attack cases
 
 Made by `PYTHONPATH=tests .venv/bin/python -m attacks.table` from `tests/attacks/cases/`; a test fails when
-this page is out of date. *Green* is a case that runs in every run of the suite, on SQLite and on PostgreSQL,
-with the invariants that `tests/attacks/invariants.py` checks after each. Ids with an x are this project's own.
+this page is out of date. *Green* is a case that runs in every run of the suite, on SQLite and on PostgreSQL
+or against server processes, with the invariants of `tests/attacks/invariants.py` checked after it. Ids with
+an x are siblings of this project's own.
 
 """
 

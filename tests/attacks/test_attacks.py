@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from plugins.app import populate
+from plugins.app import World, populate
 
 from .actions import ACTIONS
 from .conftest import Live
@@ -18,8 +18,13 @@ from .runner import Run
 from .wire import LiveWire, WSGIWire
 
 
-@pytest.mark.parametrize("case", runnable("wsgi"), ids=str)
-def test_attack(
+@pytest.mark.parametrize("case", [case for case in runnable("wsgi") if case.plain], ids=str)
+def test_attack(case: Case, shared_world: World, descriptions: Descriptions) -> None:
+    _run(shared_world, descriptions).play(case, ACTIONS)
+
+
+@pytest.mark.parametrize("case", [case for case in runnable("wsgi") if not case.plain], ids=str)
+def test_attack_on_an_app_of_its_own(
     case: Case, make_app: Callable[..., Flask], descriptions: Descriptions, request: pytest.FixtureRequest
 ) -> None:
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in case.settings.items()}
@@ -33,8 +38,7 @@ def test_attack(
         clock = request.getfixturevalue("moving_clock")
         # not before the keys of the database were made
         clock.at = float(int(time.time()))
-    world = populate(make_app(**settings))
-    run = Run(world, WSGIWire(world.app, world.services.settings.issuer), descriptions)
+    run = _run(populate(make_app(**settings)), descriptions)
     run.clock, run.redis = clock, redis
     run.play(case, ACTIONS)
 
@@ -47,6 +51,10 @@ def test_attack_on_a_server(case: Case, live: Live, descriptions: Descriptions) 
 @pytest.mark.parametrize("case", runnable("fleet"), ids=str)
 def test_attack_on_several_workers(case: Case, fleet: Live, descriptions: Descriptions) -> None:
     _play_live(case, fleet, descriptions)
+
+
+def _run(world: World, descriptions: Descriptions) -> Run:
+    return Run(world, WSGIWire(world.app, world.services.settings.issuer), descriptions)
 
 
 def _play_live(case: Case, live: Live, descriptions: Descriptions) -> None:

@@ -24,6 +24,10 @@ from authserver.services import Services
 CALLER = context.Caller("request-1", "192.0.2.10", "agent", "POST /token")
 
 
+# What is asked here does not depend on the database; the others are asked of both.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def as_caller() -> Any:
     @contextmanager
@@ -95,6 +99,7 @@ def test_a_row_says_what_happened_to_whom_from_where_and_who_served(
         ({"actor": "job:purge"}, CALLER, "job:purge"),
     ],
 )
+@on_sqlite
 def test_the_actor_is_the_nearest_one_known(
     services: Services, as_caller: Any, entry: dict[str, str], caller: context.Caller, actor: str
 ) -> None:
@@ -137,6 +142,7 @@ def test_cut_keeps_what_fits_and_marks_what_does_not() -> None:
     assert cut("\t", 10) == r"\t"
 
 
+@on_sqlite
 def test_what_a_caller_sends_over_http_reaches_no_row_unbent(world: World) -> None:
     secret = "a-secret-that-nobody-may-read"
     world.post(
@@ -167,6 +173,7 @@ def test_a_mac_covers_every_column_that_says_something(services: Services) -> No
         assert not row_mac_fits(services.master, row | {"mac": mac}), mac
 
 
+@on_sqlite
 def test_the_same_event_twice_is_two_rows_with_two_macs(services: Services, moving_clock: Moving) -> None:
     for _ in range(2):
         services.audit.record(Entry(Event.AUDIT_READ))
@@ -175,6 +182,7 @@ def test_the_same_event_twice_is_two_rows_with_two_macs(services: Services, movi
     assert one["mac"] != other["mac"]
 
 
+@on_sqlite
 def test_the_log_line_says_what_the_row_says(services: Services, as_caller: Any, lines: Any) -> None:
     with as_caller():
         services.audit.record(Entry(Event.TOKEN_ISSUED, client_id="a\nb", detail={"jti": "1"}))
@@ -204,6 +212,7 @@ def lost(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services.database, "writing", gone)
 
 
+@on_sqlite
 def test_what_cannot_be_written_is_not_recorded_in_silence(
     services: Services, monkeypatch: pytest.MonkeyPatch, lines: Any
 ) -> None:
@@ -238,6 +247,7 @@ def test_late_rows_wait_in_order_and_are_written_once_when_the_database_is_back(
     assert len(lines()) == 3
 
 
+@on_sqlite
 def test_of_too_many_late_rows_the_newest_are_kept(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextvars
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from running import RunningServer
 from sqlalchemy import insert, text
 
 from authserver import crypto
+from authserver.app import services_of
 from authserver.audit import Entry, Event
 from authserver.audit.chain import CHECKPOINT_TYP, GENESIS, checkpoints, head_mac, heads, link, rows
 from authserver.audit.record import COLUMNS, row_mac
@@ -31,6 +33,10 @@ from authserver.keys.store import generate
 from authserver.services import Services
 
 SEALED = 40
+
+
+# What is asked here does not depend on the database; the others are asked of both.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -189,7 +195,7 @@ def test_a_change_of_any_column_is_found_and_its_row_named(log: World) -> None:
 def test_a_falsified_row_is_found_and_its_place_named(
     log: World, verify: Callable[..., tuple[int, dict[str, Any]]], name: str
 ) -> None:
-    assert verify()[0] == 0
+    assert verdict_of(log.services).whole
     log.services.sealer.seal()
     at = last(log) - 15
     falsify, offset = FALSIFICATIONS[name]
@@ -201,6 +207,7 @@ def test_a_falsified_row_is_found_and_its_place_named(
     assert event["detail"]["first_bad"] == told["first_bad"]
 
 
+@on_sqlite
 def test_the_command_says_in_words_where_the_log_broke(log: World, database_url: str, tmp_path: Path) -> None:
     """The one time in a process of its own: the exit code is what a monitoring job sees."""
     server = RunningServer(tmp_path, database_url=database_url, master_keys=MASTER)
@@ -361,6 +368,7 @@ def checkpoint(world: World, seq: int, hash_: str, at: int = 1) -> str:
     return world.services.keys.sign(CHECKPOINT_TYP, claims, "ES256")
 
 
+@on_sqlite
 def test_checkpoints_that_contradict_the_chain_or_each_other_are_found(
     log: World, verify: Callable[..., tuple[int, dict[str, Any]]], anchor: Path
 ) -> None:
@@ -375,6 +383,7 @@ def test_checkpoints_that_contradict_the_chain_or_each_other_are_found(
     assert (code, told["first_bad"], told["fault"]) == (1, 5, "differs from a signed checkpoint")
 
 
+@on_sqlite
 def test_a_forged_checkpoint_is_found(
     log: World, verify: Callable[..., tuple[int, dict[str, Any]]], anchor: Path
 ) -> None:
@@ -418,16 +427,20 @@ def test_a_whole_log_raises_no_alarm_while_it_grows(log: World) -> None:
     threads = [threading.Thread(target=work) for work in (write, write, seal)]
     for thread in threads:
         thread.start()
+    verdicts: list[Verdict] = []
+    deadline = time.monotonic() + 20
     try:
-        verdicts = [verdict_of(log.services) for _ in range(25)]
+        while len(verdicts) < 10 or verdicts[-1].rows <= verdicts[0].rows:
+            assert time.monotonic() < deadline, "the log does not grow"
+            verdicts.append(verdict_of(log.services))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert [v.fault for v in verdicts if not v.whole] == []
-    assert verdicts[-1].rows > verdicts[0].rows
 
 
+@on_sqlite
 def test_events_that_say_the_same_are_no_copies(log: World, moving_clock: Moving) -> None:
     for _ in range(5):
         log.services.audit.record(Entry(Event.AUDIT_READ))
@@ -436,6 +449,7 @@ def test_events_that_say_the_same_are_no_copies(log: World, moving_clock: Moving
     assert verdict_of(log.services).whole
 
 
+@on_sqlite
 def test_an_empty_log_and_one_never_sealed_are_whole(
     services: Services, verify: Callable[..., tuple[int, dict[str, Any]]]
 ) -> None:
@@ -455,8 +469,6 @@ def test_the_log_outlives_a_new_master_key(
 ) -> None:
     """The new key comes first, the old one stays behind it: what it sealed and signed still holds."""
     master_keys = f"k2:{crypto.random_token()},{MASTER}"
-    from authserver.app import services_of
-
     renewed = services_of(make_app(master_keys=master_keys, audit_anchor=anchor, audit_checkpoint_rows=1))
     renewed.audit.record(Entry(Event.AUDIT_READ))
     with renewed.database.reading() as connection:
@@ -468,6 +480,7 @@ def test_the_log_outlives_a_new_master_key(
     assert verify(anchor)[0] == 1
 
 
+@on_sqlite
 def test_the_log_outlives_its_signing_keys(
     log: World, moving_clock: Moving, verify: Callable[..., tuple[int, dict[str, Any]]], anchor: Path
 ) -> None:

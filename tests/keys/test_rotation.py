@@ -29,6 +29,10 @@ MAX_AGE = 300
 LIFETIME = 300
 
 
+# What is asked here does not depend on the database; the others are asked of both.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def keyed(moving_clock: Moving, make_app: Callable[..., Flask]) -> World:
     """A world whose first keys are made now, at the moving clock, and rotate every day."""
@@ -130,6 +134,7 @@ def test_two_rotations_with_tokens_outstanding(keyed: World, moving_clock: Movin
     assert states(keyed.services) == ["active", "next", "revoked", "revoked"]
 
 
+@on_sqlite
 def test_the_job_rotates_on_the_day_and_not_before(keyed: World, moving_clock: Moving) -> None:
     first, following = in_state(keyed, "active"), in_state(keyed, "next")
     moving_clock.walk(DAY - 1)
@@ -143,6 +148,7 @@ def test_the_job_rotates_on_the_day_and_not_before(keyed: World, moving_clock: M
     assert (event["detail"]["kid"], event["actor"]) == (following, "system")
 
 
+@on_sqlite
 def test_a_retired_key_stays_published_until_its_last_token_ended_then_is_erased(
     keyed: World, moving_clock: Moving
 ) -> None:
@@ -167,6 +173,7 @@ def test_a_retired_key_stays_published_until_its_last_token_ended_then_is_erased
     assert (row["state"], row["sealed_private_jwk"]) == ("revoked", None)
 
 
+@on_sqlite
 def test_a_retired_key_says_nothing_new(keyed: World, moving_clock: Moving) -> None:
     """Whoever has a retired private key can still sign with it; nothing dated later counts."""
     old = next(key for key in keyed.services.keys.published() if key.state == "active")
@@ -189,6 +196,7 @@ def test_a_retired_key_says_nothing_new(keyed: World, moving_clock: Moving) -> N
     assert [row["reason"] for row in keyed.events("jwt.rejected")] == ["key_retired"] * 3
 
 
+@on_sqlite
 def test_rotating_by_hand_waits_until_every_api_can_know_the_next_key(
     keyed: World, moving_clock: Moving
 ) -> None:
@@ -224,6 +232,7 @@ def test_a_compromised_key_drops_at_once_with_all_it_signed(keyed: World) -> Non
     assert states(keyed.services) == ["active", "next", "revoked", "revoked"]
 
 
+@on_sqlite
 def test_every_key_has_an_id_of_its_own(keyed: World) -> None:
     for _ in range(10):
         rotated(keyed, compromise=True)
@@ -233,6 +242,7 @@ def test_every_key_has_an_id_of_its_own(keyed: World) -> None:
     assert set(published(keyed)) == {in_state(keyed, "active"), in_state(keyed, "next")}
 
 
+@on_sqlite
 def test_algorithms_rotate_apart(keyed: World, moving_clock: Moving) -> None:
     keyed.services.rotation.ensure("EdDSA")
     before = {kid for kid, row in rows(keyed.services).items() if row["alg"] == "EdDSA"}
@@ -243,6 +253,7 @@ def test_algorithms_rotate_apart(keyed: World, moving_clock: Moving) -> None:
     assert sorted(after.values()) == ["active", "next"]
 
 
+@on_sqlite
 def test_first_keys_are_made_once_however_often_one_asks(keyed: World) -> None:
     before = published(keyed)
     keyed.services.rotation.ensure("ES256")
@@ -303,6 +314,7 @@ def test_two_upgrades_at_once_on_an_empty_postgresql(
     postgres_cluster.drop_database(url)
 
 
+@on_sqlite
 def test_a_private_key_rests_sealed_and_opens_in_its_own_row_alone(keyed: World) -> None:
     with keyed.services.database.reading() as connection:
         held = connection.execute(select(SigningKey.sealed_private_jwk)).scalars().all()

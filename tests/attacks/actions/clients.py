@@ -65,13 +65,10 @@ def revocation_list(run: Run, ended: str, not_ended: str) -> None:
     assert claims_of(run.saved[not_ended])["jti"] not in listed
 
 
-def network_notations(
-    run: Run, client: str, refused: list[list[str]], normalised: dict[str, str]
-) -> None:
-    """Each list of ``refused`` changes nothing, exits 2 and is audited; the others come out in one spelling."""
-    for texts in refused:
-        if texts == ["{10000 networks}"]:
-            texts = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(10_000)]
+def network_notations(run: Run, client: str, refused: list[list[str]], normalised: dict[str, str]) -> None:
+    """Each list of ``refused`` changes nothing, exits 2 and is audited; others come out in one spelling."""
+    many = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(10_000)]
+    for texts in [*refused, many]:
         known = len(run.world.events("client.update.rejected"))
         options = [part for text in texts for part in ("--allow", text)]
         result = command(run, "clients", "networks", client, *options)

@@ -61,7 +61,7 @@ def rotation_too_early(run: Run) -> None:
 
 
 def rotation_with_tokens_out(run: Run) -> None:
-    """Two rotations: every token counts to its exp; every key is published before, while and after it signs."""
+    """Two rotations: tokens count to their exp; a key is published before, while and after it signs."""
     settings = run.world.services.settings
     outstanding: dict[str, str] = {}
     seen_before_use: set[str] = set(_published(run))

@@ -33,7 +33,7 @@ def tier_headers(run: Run, client: str) -> None:
 
 
 def headers_count_down(run: Run, client: str, amount: int, seconds: int) -> None:
-    """``amount`` answers count down to zero, the next is refused, and waiting times stay within the window."""
+    """``amount`` answers count down to zero, the next is refused, waiting times stay within the window."""
     policy = f'"tier";q={amount};w={seconds}'
     for left in range(amount - 1, -1, -1):
         reply = run.send({"status": 200, "issued": 1}, **_request(client))
