@@ -84,12 +84,14 @@ class KeyStore:
                 return jws.sign(header, claims, key.pair)
         raise Unavailable("signing_key")
 
-    def verify(self, text: str, typ: Collection[str]) -> dict[str, Any]:
-        """The claims of a JWT that this server signed; jws.Rejected otherwise.
+    def verify(
+        self, text: str, typ: Collection[str], algs: Collection[str] = SIGNING_ALGS
+    ) -> dict[str, Any]:
+        """The claims of a JWT that this server signed with one of ``algs``; jws.Rejected otherwise.
 
         A retired key still verifies what it signed before it retired, and nothing newer.
         """
-        token = jws.parse(text, typ=typ, algs=SIGNING_ALGS)
+        token = jws.parse(text, typ=typ, algs=algs)
         for key in self._cache.get():
             if key.kid == token.kid:
                 claims = token.verify(key.pair, key.alg)

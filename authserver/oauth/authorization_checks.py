@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from .. import jws
 from ..audit import Event
 from ..clients.redirect_uris import is_registered
+from ..config import ID_TOKEN_ALGS
 from ..errors import ProtocolError
 from . import rar, response_mode, scopes
 from .authorization_request import ENDPOINT, Draft, Rooms
@@ -162,7 +163,7 @@ def _hints(draft: Draft, rooms: Rooms) -> None:
     if hint is None:
         return
     try:
-        claims = rooms.keys.verify(hint, ["jwt", ""])
+        claims = rooms.keys.verify(hint, ["jwt", ""], ID_TOKEN_ALGS)
     except jws.Rejected as error:
         raise draft.rejected("hint_invalid", "id_token_hint is not an ID token of this server.") from error
     audience = claims.get("aud")

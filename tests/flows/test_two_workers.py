@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from fleet import Ask, Asked, Fleet, Reply, asking, until
+from journey import Journey
 from plugins.app import PAYMENTS
 from services import PostgresCluster, RedisServer
 from sqlalchemy import func, select
@@ -160,6 +161,20 @@ def test_a_revoked_token_is_inactive_at_once_and_in_the_list_within_a_second(fle
     # introspection asks the table: no cache stands between
     holds_on_both(fleet, fleet.introspect(second), revoke_second, is_active, is_inactive, bound=0)
     holds_on_both(fleet, fleet.get("/revocations"), revoke, lambda r: not listed(r), listed)
+
+
+def test_a_disabled_persons_tokens_end_on_both_workers_at_once(fleet: Fleet) -> None:
+    journey = Journey(fleet.world).prepare()
+    body = journey.tokens()
+    ask = fleet._post("/introspect", "rs_accounts", {"token": body["access_token"]})
+    disable = lambda: fleet.services.users.disable(journey.user_id)  # noqa: E731
+    holds_on_both(fleet, ask, disable, is_active, is_inactive, bound=0)
+    form = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"]}
+    with fleet.pinned() as clients:
+        for client in clients.values():
+            assert refused(400, "invalid_grant")(fleet._post("/token", "shop", form)(client))
+    gid = jws.parse(body["access_token"], typ=["at+jwt"], algs=["ES256"]).claims["gid"]
+    assert [row["detail"]["gid"] for row in fleet.world.events("token.family.revoked")] == [gid]
 
 
 def test_a_smaller_allowlist_shuts_out_who_is_no_longer_in_it(fleet: Fleet) -> None:

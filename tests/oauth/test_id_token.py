@@ -104,6 +104,16 @@ def test_no_access_token_is_ever_signed_or_read_with_rs256(journey: Journey) -> 
         services.server.tokens.read(forged)
 
 
+def test_an_id_token_of_every_algorithm_is_known_when_it_comes_back_as_a_hint(journey: Journey) -> None:
+    services = journey.world.services
+    services.rotation.ensure("RS256")
+    sign_with(journey, "RS256")
+    token = journey.tokens()["id_token"]
+    assert services.keys.verify(token, ["jwt"], ID_TOKEN_ALGS)["sub"] == journey.user_id
+    with pytest.raises(jws.Rejected, match="alg_not_allowed"):
+        services.keys.verify(token, ["jwt"])
+
+
 def test_an_id_token_is_no_access_token(journey: Journey) -> None:
     body = journey.tokens()
     assert not journey.active(body["id_token"])
