@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import os
 
 from flask import Flask
@@ -59,6 +60,9 @@ def services_of(app: Flask) -> Services:
 
 def serving_app() -> Flask:
     """The app of a server process: settings from the environment, secrets dropped from it, jobs running."""
+    if multiprocessing.parent_process() is not None:
+        # Ctrl-C in a terminal reaches a whole process group; a worker is to hear of it from its parent alone
+        os.setpgid(0, 0)
     settings = Settings.load()
     logs.configure(settings.log_level)
     drop_secrets_from_environment()

@@ -178,14 +178,13 @@ class Settings(BaseSettings):
         try:
             settings = cls.model_validate(given)
         except ValidationError as error:
-            raise SettingsRefused(
-                [
-                    f"AUTHSERVER_{str(e['loc'][0]).upper() if e['loc'] else ''}: {e['msg']}"
-                    for e in error.errors(include_input=False, include_url=False)
-                ]
-            ) from None
-        reasons = refusals(settings)
-        if reasons:
+            faults = error.errors(include_input=False, include_url=False)
+            reasons = [_fault(fault["type"], str(fault["loc"][0]), fault["msg"]) for fault in faults]
+            wrong = {str(fault["loc"][0]) for fault in faults}
+            # what else is wrong is told too, with the faulty ones at their defaults
+            rest = cls.model_validate({k: v for k, v in given.items() if k not in wrong})
+            raise SettingsRefused(reasons + refusals(rest)) from None
+        if reasons := refusals(settings):
             raise SettingsRefused(reasons)
         return settings
 
@@ -193,6 +192,12 @@ class Settings(BaseSettings):
     def settings_customise_sources(cls, _cls: Any, init_settings: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
         """``load`` is the only reader: a second app never sees this process's environment."""
         return (init_settings,)
+
+
+def _fault(kind: str, name: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return f"AUTHSERVER_{name.upper()} is no setting; docs/configuration.md has them all."
+    return f"AUTHSERVER_{name.upper()}: {message.removeprefix('Value error, ')}."
 
 
 def _split(name: str, value: str) -> Any:
@@ -223,6 +228,8 @@ def refusals(settings: Settings) -> list[str]:
             reasons.append(
                 "AUTHSERVER_MASTER_KEYS: a key is not random; make one with `authserver keys master`."
             )
+    if any(p != "unix" and ipaddress.ip_network(p).prefixlen == 0 for p in settings.trusted_peers):
+        reasons.append("AUTHSERVER_TRUSTED_PEERS must not be everybody: name the proxies.")
     if settings.debug:
         reasons.append("AUTHSERVER_DEBUG must be off in production.")
     if settings.sqlite and settings.workers > 1:

@@ -79,7 +79,7 @@ def _client(
         _, secret = services.clients.create(values)
         fresh.add(client_id)
         return str(secret)
-    if client_id in known:
+    if client_id in known and services.clients.holds(client_id, known[client_id]):
         return known[client_id]
     fresh.add(client_id)
     return services.clients.rotate_secret(client_id)

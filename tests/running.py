@@ -97,6 +97,8 @@ class RunningServer:
         try:
             self._process.wait(timeout=15)
         except subprocess.TimeoutExpired:
+            for worker in self.worker_pids():
+                os.kill(worker, signal.SIGKILL)
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(timeout=5)
 

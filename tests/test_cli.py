@@ -120,6 +120,20 @@ def test_an_old_secret_works_through_its_overlap_and_no_longer(run: Run, world: 
         ["clients", "networks", "svc1", "--allow", "0.0.0.0/0"],
         ["clients", "create"],
         ["clients", "create", "--name", "x", "--scope", "unknown"],
+        ["clients", "create", "--name", "x"],
+        ["clients", "create", "--name", " ", "--audience", "https://new.example"],
+        ["clients", "create", "--name", "x", "--audience", "no uri"],
+        ["clients", "create", "--name", "x", "--audience", "https://api.example/payments"],
+        ["clients", "create", "--name", "rs_accounts", "--audience", "https://new.example"],
+        [
+            "scopes",
+            "set",
+            "payments:read",
+            "--description",
+            "x",
+            "--audience",
+            "https://api.example/accounts",
+        ],
         ["clients", "create", "--name", "x", "--id", "svc1"],
         ["clients", "create", "--name", "x", "--auth-method", "none", "--grant", "client_credentials"],
         ["clients", "create", "--name", "x", "--network", "everywhere"],
@@ -195,7 +209,7 @@ def test_a_lost_database_is_exit_1_and_one_sentence(run: Run, monkeypatch: pytes
     monkeypatch.setenv("AUTHSERVER_DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/nothing")
     result = run("clients", "list")
     assert result.exit_code == 1
-    assert "AUTHSERVER_DATABASE_URL" in result.stderr
+    assert "postgresql+psycopg://127.0.0.1:1/nothing" in result.stderr
     assert "Traceback" not in result.output
 
 

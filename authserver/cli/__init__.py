@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 import click
+from sqlalchemy import make_url
 
-from ..config import SettingsRefused
+from ..config import Settings, SettingsRefused
 from ..errors import Invalid, Unavailable
 from . import audit, clients, db, demo, keys, scopes, serve, tiers, users
 
@@ -28,7 +29,11 @@ class Commands(click.Group):
             click.echo(f"authserver: {error}", err=True)
             sys.exit(WRONG_INPUT)
         except Unavailable as error:
-            click.echo(f"authserver: {error}. Is it running, and is AUTHSERVER_DATABASE_URL right?", err=True)
+            place = make_url(Settings.load().database).render_as_string(hide_password=True)
+            click.echo(
+                f"authserver: {error} at {place}. Is it running and writable, and the address right?",
+                err=True,
+            )
             sys.exit(1)
 
 

@@ -78,12 +78,14 @@ def create(as_json: bool, **given: Any) -> None:
     }
     if "authorization_code" in given["grants"]:
         services.rotation.ensure(given["id_token_alg"])
-    client_id, secret = services.clients.create(values, parse_networks(given["networks"]))
-    if given["audience"]:
-        if given["signing_alg"]:
-            services.rotation.ensure(given["signing_alg"])
-        api = (client_id, given["audience"], given["name"], given["signing_alg"])
-        services.clients.register_resource_server(*api)
+    if not given["name"].strip() or len(given["name"]) > 100:
+        raise Invalid("The name is 1 to 100 characters.")
+    if not given["grants"] and not given["audience"] and given["auth_method"] != "none":
+        raise Invalid("A client has a --grant, or is a resource server with an --audience.")
+    if given["signing_alg"]:
+        services.rotation.ensure(given["signing_alg"])
+    api = {key: given[key] for key in ("audience", "name", "signing_alg")} if given["audience"] else None
+    client_id, secret = services.clients.create(values, parse_networks(given["networks"]), api)
     told = {"client_id": client_id, "client_secret": secret, "state": values["state"]}
     lines = [f"client_id: {client_id}"]
     if secret:

@@ -34,7 +34,8 @@ def upgrade(as_json: bool) -> None:
     services = open_rooms(migrated=False)
     before = prepare(services)
     now = migrate.head()
-    text = f"The database is at revision {now}" + (f", was at {before}." if before != now else " already.")
+    was = " already" if before == now else f", was at {before}" if before else ", new"
+    text = f"The database is at revision {now}{was}."
     show({"before": before, "revision": now}, as_json, text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,8 +65,7 @@ def run(port: int) -> None:
         server("127.0.0.1", port, 1, 8).serve()
     finally:
         if api is not None:
-            api.terminate()
-            api.wait(timeout=10)
+            _end(api)
 
 
 def _start_api(path: Path, port: int) -> subprocess.Popen[bytes] | None:
@@ -83,7 +83,20 @@ def _start_api(path: Path, port: int) -> subprocess.Popen[bytes] | None:
         "--port",
         str(port),
     ]
-    return subprocess.Popen(command, cwd=root, env=environment)  # noqa: S603 - our own module
+    # in a session of its own: Ctrl-C is told to it by this process, once
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, cwd=root, env=environment, start_new_session=True
+    )
+
+
+def _end(api: subprocess.Popen[bytes]) -> None:
+    """The payments API has ended, by itself or not."""
+    api.terminate()
+    try:
+        api.wait(timeout=6)
+    except subprocess.TimeoutExpired:
+        os.killpg(api.pid, signal.SIGKILL)
+        api.wait()
 
 
 def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None:
@@ -106,6 +119,9 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         "client_id": merchant["client_id"],
     }
     commands = "\n".join("  " + command.format(**places) for command in COMMANDS)
+    if not with_api:
+        click.echo(f"\nIssuer {issuer}. The payments API of the demo is in the project's checkout alone.")
+        return
     click.echo(LINES.format(commands=commands, **places))
 
 

@@ -23,6 +23,14 @@ def open_rooms(*, migrated: bool = True) -> Services:
     """The rooms of the configured server; Invalid while its database is not at this code's revision."""
     settings = Settings.load()
     logs.configure("WARNING")
+    try:
+        _ = settings.master
+    except ValueError as error:
+        where = settings.instance_dir.resolve()
+        raise Invalid(
+            f"{error}. In development it is in {where}: go to the project's folder, set "
+            "AUTHSERVER_INSTANCE_DIR, or run `authserver db upgrade` for a first start."
+        ) from None
     name_caller()
     services = services_of(create_app(settings))
     click.get_current_context().call_on_close(services.database.engine.dispose)

@@ -17,6 +17,7 @@ import click
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
+from granian.log import LogLevels
 
 from ..config import PREFIX, Settings
 from ..errors import Invalid
@@ -70,7 +71,8 @@ def server(host: str, port: int, workers: int, threads: int) -> Any:
         log_access=False,
         respawn_failed_workers=True,
         respawn_interval=1,
-        workers_kill_timeout=10,
+        workers_kill_timeout=5,
+        log_level=LogLevels.error,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=65_536),
     )
 

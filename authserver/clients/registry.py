@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -63,8 +64,13 @@ class Clients:
             )
         return [client for client in map(self._load, ids) if client is not None]
 
-    def create(self, values: dict[str, Any], allow: Sequence[str] = ()) -> tuple[str, str | None]:
-        """A new client from RFC 7591 metadata ``values``; gives its id and its secret, shown only now."""
+    def create(
+        self, values: dict[str, Any], allow: Sequence[str] = (), api: dict[str, Any] | None = None
+    ) -> tuple[str, str | None]:
+        """A new client from RFC 7591 metadata ``values``; gives its id and its secret, shown only now.
+
+        With ``api`` (audience, name, signing_alg) it is that resource server; all of it or nothing.
+        """
         values = DEFAULTS | values
         client_id = values.get("client_id") or crypto.random_token(128)
         if values["token_endpoint_auth_method"] not in AUTH_METHODS:
@@ -85,6 +91,8 @@ class Clients:
             if hash_:
                 self._add_secret(connection, client_id, hash_)
             self._set_networks(connection, client_id, allow)
+            if api is not None:
+                self._add_resource_server(connection, client_id, api)
             detail = {
                 k: values[k] for k in ("token_endpoint_auth_method", "grant_types", "scopes", "state", "tier")
             }
@@ -96,15 +104,36 @@ class Clients:
     def register_resource_server(
         self, client_id: str, audience: str, name: str, signing_alg: str | None = None
     ) -> None:
-        """The client asks about tokens of ``audience``."""
+        """The client asks about tokens of ``audience``; Invalid when audience or name are taken."""
         with self._changing(client_id) as connection:
-            values = {"client_id": client_id, "audience": audience, "name": name, "signing_alg": signing_alg}
-            connection.execute(insert(resource_servers).values(values))
-            raise_version(connection, "scopes")
-            self._audit.record_in(
-                connection,
-                Entry(Event.RESOURCE_SERVER_REGISTERED, client_id=client_id, detail={"audience": audience}),
+            api = {"audience": audience, "name": name, "signing_alg": signing_alg}
+            self._add_resource_server(connection, client_id, api)
+
+    def _add_resource_server(self, connection: Connection, client_id: str, api: dict[str, Any]) -> None:
+        audience = str(api["audience"])
+        parts = urlsplit(audience)
+        # RFC 8707 §2: an absolute URI without a fragment
+        if (
+            not parts.scheme
+            or not parts.netloc
+            or "#" in audience
+            or not audience.isascii()
+            or " " in audience
+        ):
+            raise Invalid(
+                "An audience is an absolute URI without a fragment, as https://api.example.com/payments."
             )
+        taken = (resource_servers.c.audience == audience) | (resource_servers.c.name == api["name"])
+        if connection.execute(select(resource_servers.c.name).where(taken)).first():
+            raise Invalid("There is a resource server of this audience or name already.")
+        connection.execute(insert(resource_servers).values(client_id=client_id, **api))
+        raise_version(connection, "scopes")
+        entry = Entry(Event.RESOURCE_SERVER_REGISTERED, client_id=client_id, detail={"audience": audience})
+        self._audit.record_in(connection, entry)
+
+    def holds(self, client_id: str, secret: str) -> bool:
+        """Whether ``secret`` is one that the client authenticates with now."""
+        return self._hasher.verify(client_id, self._load(client_id), secret)
 
     def move_resource_server(self, client_id: str, audience: str) -> None:
         """The API that this client is, and the scopes it owns, are at a new ``audience``."""

@@ -54,11 +54,17 @@ class Scopes:
         return tuple(self._cache.get().by_audience.values())
 
     def describe(self, name: str, description: str, audience: str | None = None) -> None:
-        """The scope exists with this sentence, owned by the API of ``audience``; None keeps who owns it."""
+        """The scope exists with this sentence, owned by the API of ``audience``; None keeps who owns it.
+
+        Invalid for a scope that another API owns: its clients' tokens would move from one API to another.
+        """
         if not name or any(not 0x21 <= ord(c) <= 0x7E or c in '"\\' for c in name):
             raise Invalid("A scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3).")
         with self._database.writing() as connection:
-            known = connection.execute(select(scopes.c.name).where(scopes.c.name == name)).scalar()
+            known = connection.execute(select(scopes).where(scopes.c.name == name)).mappings().one_or_none()
+            owner = known["audience"] if known else None
+            if audience is not None and owner not in (None, audience):
+                raise Invalid("Another API owns this scope; remove the scope first if that is meant.")
             if (
                 audience is not None
                 and not connection.execute(

@@ -84,9 +84,7 @@ class KeyStore:
                 return jws.sign(header, claims, key.pair)
         raise Unavailable("signing_key")
 
-    def verify(
-        self, text: str, typ: Collection[str], algs: Collection[str] = SIGNING_ALGS
-    ) -> dict[str, Any]:
+    def verify(self, text: str, typ: Collection[str], algs: Collection[str] = SIGNING_ALGS) -> dict[str, Any]:
         """The claims of a JWT that this server signed with one of ``algs``; jws.Rejected otherwise.
 
         A retired key still verifies what it signed before it retired, and nothing newer.

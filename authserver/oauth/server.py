@@ -133,7 +133,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         return self._to_origin(incoming, client, answer)
 
     def preflight(self, incoming: HTTPRequest) -> Answer | None:
-        """What a browser asks before it lets a page of another origin call an endpoint; None for a stranger."""
+        """What a browser asks before a page of another origin may call an endpoint; None for a stranger."""
         origin = incoming.headers.get("origin", "")
         allowed = self.origins.preflight(incoming.endpoint, origin)
         headers = [("Content-Type", "text/plain"), ("X-Content-Type-Options", "nosniff"), *allowed]

@@ -45,6 +45,16 @@ class Validator:
         self._revocations = revocations
         self._expected = Expected(_TYPES, self._rules.algorithms, self._rules.max_bytes)
 
+    @classmethod
+    def discover(cls, issuer: str, audience: str) -> "Validator":
+        """A validator with the issuer's keys and its revocation list, both found by its metadata.
+
+        A revoked token is refused within a second; Unavailable when the list cannot be confirmed.
+        """
+        known = Issuer(issuer)
+        keys = JwksSource(known)
+        return cls(issuer=known, audience=audience, keys=keys, revocations=RevocationList(known, keys))
+
     def validate(self, token: str, *, scope: str | None = None) -> AccessToken:
         """Return the valid token that has every name in `scope`, parted by spaces (RFC 9068 §4).
 

@@ -5,6 +5,7 @@ import os
 import sys
 
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server import Server
 
 from .settings import Settings, SettingsError
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         workers=options.workers,
         blocking_threads=8,
         websockets=False,
+        workers_kill_timeout=3,
+        log_level=LogLevels.error,
     ).serve()
     return 0
 

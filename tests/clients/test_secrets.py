@@ -38,6 +38,10 @@ def record(*hashes: tuple[str, int | None]) -> ClientRecord:
         allowlist=Allowlist([]),
         networks=(),
         audience=None,
+        application_type="web",
+        require_pkce=True,
+        authorization_details_types=frozenset(),
+        id_token_alg="ES256",
     )
 
 
