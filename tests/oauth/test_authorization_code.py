@@ -10,6 +10,7 @@ from plugins.app import ACCOUNTS, ISSUER, PAYMENTS, Moving, World
 from sqlalchemy import select, update
 
 from authserver import crypto
+from authserver.audit import Entry, Event
 from authserver.db import table_of
 from authserver.models.authorization import AuthorizationCode
 from authserver.models.client import Client
@@ -279,3 +280,38 @@ def test_codes_are_random_and_never_the_same(journey: Journey) -> None:
     assert len(set(made)) == 200
     assert all(len(code) == 43 for code in made)
     assert len({code[:4] for code in made}) > 190
+
+
+@pytest.mark.parametrize("cause", ["authorization", "session", "person"])
+def test_what_ends_between_judging_and_spending_gives_nothing(journey: Journey, cause: str) -> None:
+    """The read found it alive; the transaction that spends it looks again, under the authorization's lock."""
+    services = journey.world.services
+    code = journey.code(scope="openid accounts:read")
+    single_use = services.server.single_use
+    presented = single_use.find("authorization_code", code)
+    assert presented is not None
+    assert single_use.refusal(presented) == ""
+    if cause == "authorization":
+        with services.database.writing() as connection:
+            services.authorizations.end_in(connection, presented.authorization.gid, "ended")
+    elif cause == "session":
+        services.sessions.end(journey.session.sid, "logout")
+    else:
+        journey.set_user("disabled")
+    assert single_use.spend(presented, "s" * 43, Entry(Event.TOKEN_ISSUED)) == "grant_ended"
+    assert journey.rows().refresh_tokens == 0
+    assert journey.world.events("token.issued") == []
+    # it stays spent
+    journey.set_user("active")
+    assert refused(journey.redeem(code))
+
+
+def test_a_code_that_runs_out_between_judging_and_spending_gives_nothing(
+    journey: Journey, moving_clock: Moving
+) -> None:
+    single_use = journey.world.services.server.single_use
+    presented = single_use.find("authorization_code", journey.code())
+    assert presented is not None
+    moving_clock.walk(60)
+    assert single_use.spend(presented, "s" * 43, Entry(Event.TOKEN_ISSUED)) == "grant_expired"
+    assert journey.world.events("token.issued") == journey.world.events("grant.replay_detected") == []
