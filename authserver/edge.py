@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import context, crypto, metrics
 from .audit import Entry, Event
+from .bodies import Places, guard
 from .documents import Documents
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
@@ -48,6 +49,7 @@ class Edge:
         self._app = app
         self._services = services
         self._documents = Documents(services)
+        self._places = Places(settings.threads)
         # names that no request can set go unseen; those that one could are compared by value
         self._process = {name: value for name, value in os.environ.items() if _settable(name)}
         self._foreign = tuple(name for name in os.environ if not _settable(name))
@@ -87,6 +89,7 @@ class Edge:
 
         try:
             self._judge(environ, path)
+            guard(environ, self._places, address)
             answer = self._documents.answer(environ, path, start)
             return answer if answer is not None else self._app(environ, start)
         except RequestRejected as rejection:

@@ -38,7 +38,8 @@ class ClientRecord:
     audience: str | None
     # the ranges as written, for people
     networks: tuple[str, ...]
-    # keyed digests of secrets that Argon2 has verified; they end with this record
+    # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
+    # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)
 
     @property

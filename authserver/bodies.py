@@ -1,0 +1,100 @@
+"""Request bodies: read whole or not at all, and never by so many threads that none is left.
+
+A WSGI server gives a thread to each body that it waits for, without a limit in time. One address may
+hold a few of them, all addresses together most, and a body that ends early is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .errors import RequestRejected
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream
+
+DEFAULT_THREADS = 8
+CHUNK = 65_536
+
+
+class Places:
+    """Who reads a body now: at most a quarter of the threads for one address, all but two in sum."""
+
+    def __init__(self, threads: int) -> None:
+        threads = threads or DEFAULT_THREADS
+        self._each = max(1, threads // 4)
+        self._all = max(1, threads - 2)
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, address: str) -> Iterator[None]:
+        """A place while the block runs; RequestRejected 429 when there is none."""
+        with self._lock:
+            if self._held[address] >= self._each or self._held.total() >= self._all:
+                raise RequestRejected(
+                    429,
+                    "slow_bodies",
+                    "Too many unfinished requests. Send each whole.",
+                    [("Retry-After", "1")],
+                )
+            self._held[address] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[address] -= 1
+                if not self._held[address]:
+                    del self._held[address]
+
+
+class Body:
+    """``wsgi.input`` of one request with a declared length: read under a place, complete or refused."""
+
+    def __init__(self, stream: InputStream, length: int, places: Places, address: str) -> None:
+        self._stream = stream
+        self._left = length
+        self._places = places
+        self._address = address
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes; RequestRejected 400 when the body ends before its declared length."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        if wanted == 0:
+            return b""
+        with self._places.taken(self._address):
+            data = self._stream.read(wanted)
+        if not data:
+            raise RequestRejected(400, "body_cut", "The body ended before its declared length.")
+        self._left -= len(data)
+        return data
+
+    def readline(self, size: int = -1) -> bytes:
+        """What ``read`` gives: no reader of this server goes by lines."""
+        return self.read(size)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        """All that is left."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read(CHUNK):
+            yield data
+
+
+def guard(environ: dict[str, Any], places: Places, address: str) -> None:
+    """``environ`` gives its body through ``Body``; RequestRejected for one without a declared length.
+
+    Of a chunked body a WSGI app cannot tell the end from a broken connection, so what follows a cut would
+    silently be missing. A proxy that buffers sends a length.
+    """
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        raise RequestRejected(400, "no_length", "Send the body with a Content-Length.")
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    if not (declared.isascii() and declared.isdigit() and len(declared) < 16):
+        raise RequestRejected(400, "no_length", "Send the body with a Content-Length.")
+    environ["wsgi.input"] = Body(environ["wsgi.input"], int(declared), places, address)
