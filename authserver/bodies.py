@@ -19,23 +19,27 @@ if TYPE_CHECKING:
 
 DEFAULT_THREADS = 8
 CHUNK = 65_536
+WAIT_SECONDS = 0.05
 
 
 class Places:
-    """Who reads a body now: at most a quarter of the threads for one address, all but two in sum."""
+    """Who reads a body now: at most half of the threads for one address, all but two in sum.
+
+    A body that is there is read in microseconds, so whoever finds no place waits for a moment first.
+    """
 
     def __init__(self, threads: int) -> None:
         threads = threads or DEFAULT_THREADS
-        self._each = max(1, threads // 4)
+        self._each = max(1, threads // 2)
         self._all = max(1, threads - 2)
-        self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
+        self._changed = threading.Condition()
 
     @contextmanager
     def taken(self, address: str) -> Iterator[None]:
-        """A place while the block runs; RequestRejected 429 when there is none."""
-        with self._lock:
-            if self._held[address] >= self._each or self._held.total() >= self._all:
+        """A place while the block runs; RequestRejected 429 when none comes free."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free(address), timeout=WAIT_SECONDS):
                 raise RequestRejected(
                     429,
                     "slow_bodies",
@@ -46,10 +50,14 @@ class Places:
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._held[address] -= 1
                 if not self._held[address]:
                     del self._held[address]
+                self._changed.notify_all()
+
+    def _free(self, address: str) -> bool:
+        return self._held[address] < self._each and self._held.total() < self._all
 
 
 class Body:
@@ -93,7 +101,8 @@ def guard(environ: dict[str, Any], places: Places, address: str) -> None:
     silently be missing. A proxy that buffers sends a length.
     """
     if "HTTP_TRANSFER_ENCODING" in environ:
-        raise RequestRejected(400, "no_length", "Send the body with a Content-Length.")
+        # a body that does not say its size counts as too large
+        raise RequestRejected(400, "too_large", "Send the body with a Content-Length.")
     declared = environ.get("CONTENT_LENGTH") or "0"
     if not (declared.isascii() and declared.isdigit() and len(declared) < 16):
         raise RequestRejected(400, "no_length", "Send the body with a Content-Length.")

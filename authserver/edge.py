@@ -89,9 +89,11 @@ class Edge:
 
         try:
             self._judge(environ, path)
-            guard(environ, self._places, address)
             answer = self._documents.answer(environ, path, start)
-            return answer if answer is not None else self._app(environ, start)
+            if answer is not None:
+                return answer
+            guard(environ, self._places, address)
+            return self._app(environ, start)
         except RequestRejected as rejection:
             return self._reject(rejection, start)
         except Unavailable as error:

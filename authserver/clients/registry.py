@@ -63,7 +63,7 @@ class Clients:
 
         With ``api`` (audience, name, signing_alg) it is that resource server; all of it or nothing.
         """
-        client_id = values.get("client_id") or crypto.random_token(128)
+        client_id = values.get("client_id") or crypto.random_bytes(16).hex()
         if len(client_id) > 128 or any(not 0x21 <= ord(c) <= 0x7E for c in client_id):
             raise Invalid("A client id is up to 128 printable ASCII characters (RFC 6749 appendix A.1).")
         if not str(values["client_name"]).isprintable():
