@@ -92,7 +92,8 @@ class Edge:
             answer = self._documents.answer(environ, path, start)
             if answer is not None:
                 return answer
-            guard(environ, self._places, address)
+            if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+                guard(environ, self._places, address)
             return self._app(environ, start)
         except RequestRejected as rejection:
             return self._reject(rejection, start)
