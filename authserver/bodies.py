@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .errors import RequestRejected
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream
 
 DEFAULT_THREADS = 8
-CHUNK = 65_536
 WAIT_SECONDS = 0.05
 
 
@@ -65,33 +65,36 @@ class Body:
 
     def __init__(self, stream: InputStream, length: int, places: Places, address: str) -> None:
         self._stream = stream
-        self._left = length
+        self._length = length
         self._places = places
         self._address = address
+        self._whole: BytesIO | None = None
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; RequestRejected 400 when the body ends before its declared length."""
-        wanted = self._left if size < 0 else min(size, self._left)
-        if wanted == 0:
-            return b""
-        with self._places.taken(self._address):
-            data = self._stream.read(wanted)
-        if not data:
-            raise RequestRejected(400, "body_cut", "The body ended before its declared length.")
-        self._left -= len(data)
-        return data
+        """Up to ``size`` bytes; RequestRejected 400 when the body ended before its declared length."""
+        return self._read().read(size)
 
     def readline(self, size: int = -1) -> bytes:
-        """What ``read`` gives: no reader of this server goes by lines."""
-        return self.read(size)
+        """The next line, or ``size`` bytes of it."""
+        return self._read().readline(size)
 
     def readlines(self, hint: int = -1) -> list[bytes]:
-        """All that is left."""
-        return list(self)
+        """The lines that are left."""
+        return self._read().readlines(hint)
 
     def __iter__(self) -> Iterator[bytes]:
-        while data := self.read(CHUNK):
-            yield data
+        return iter(self._read())
+
+    def _read(self) -> BytesIO:
+        # Once and to its end: nobody reads a body over the limit, and a server that has seen the end
+        # keeps the connection.
+        if self._whole is None:
+            with self._places.taken(self._address):
+                data = self._stream.read()
+            if len(data) != self._length:
+                raise RequestRejected(400, "body_cut", "The body ended before its declared length.")
+            self._whole = BytesIO(data)
+        return self._whole
 
 
 def guard(environ: dict[str, Any], places: Places, address: str) -> None:
