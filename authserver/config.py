@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     # id:base64url of 32 bytes, comma separated, the first one seals; dev keeps its own in instance_dir
     master_keys: SecretStr = SecretStr("")
     workers: int = Field(0, ge=0, description="processes; 0 when the server does not say")
+    threads: int = Field(0, ge=0, description="of each process; 0 when the server does not say")
     debug: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import context, crypto, metrics
 from .audit import Entry, Event
+from .bodies import Places, guard
 from .documents import Documents
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
@@ -51,6 +52,7 @@ class Edge:
         self._app = app
         self._services = services
         self._documents = Documents(services)
+        self._places = Places(settings.threads)
         # names that no request can set go unseen; those that one could are compared by value
         self._process = {name: value for name, value in os.environ.items() if _settable(name)}
         self._foreign = tuple(name for name in os.environ if not _settable(name))
@@ -91,7 +93,11 @@ class Edge:
         try:
             self._judge(environ, path)
             answer = self._documents.answer(environ, path, start)
-            return answer if answer is not None else self._app(environ, start)
+            if answer is not None:
+                return answer
+            if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+                guard(environ, self._places, address)
+            return self._app(environ, start)
         except RequestRejected as rejection:
             return self._reject(rejection, start)
         except Unavailable as error:

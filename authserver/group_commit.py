@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .db import Base, Database, Insert
+from .errors import Unavailable
 
 Work = Callable[[Connection], Any]
 
@@ -64,6 +65,9 @@ class GroupCommit:
                 self._write()
         if job.error is not None:
             raise job.error
+        if not job.done:
+            # whoever took it along was torn away in the middle
+            raise Unavailable("database_write")
         return job.value
 
     def _write(self) -> None:

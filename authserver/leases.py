@@ -37,7 +37,11 @@ def take(database: Database, job: str, who: str, lease_ms: int = LEASE_MS) -> bo
     with database.writing() as connection:
         taken = (
             update(table)
-            .where(table.c.job == job, (table.c.until_ms < now) | (table.c.holder == who))
+            .where(
+                table.c.job == job,
+                # a lease far in the future is none that this code gave
+                (table.c.until_ms < now) | (table.c.until_ms > now + 3 * lease_ms) | (table.c.holder == who),
+            )
             .values(holder=who, until_ms=now + lease_ms)
         )
         if connection.execute(taken).rowcount == 1:

@@ -39,6 +39,8 @@ REDIS_TIMEOUTS: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout
 # After a failure Redis is left alone for so long: a request asks it several times.
 REDIS_PAUSE = 1.0
 ANY_ENDPOINT = "*"
+# no client id is longer; what a stranger sends may be
+MAX_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,8 @@ class Throttle:
 
     def guessing(self, endpoint: str, address: str, client_id: str) -> None:
         """The address may still try the client's credentials; ProtocolError 429 after too many wrong ones."""
-        place, limit = _place(address), self._client_failures
-        if not self._test(limit, "client", endpoint, place, client_id[:128]):
+        place, limit, client_id = _place(address), self._client_failures, client_id[:MAX_ID]
+        if not self._test(limit, "client", endpoint, place, client_id):
             reason = f"{endpoint}_client_failures"
             self._refuse(Refusal(endpoint, reason, limit, place, client_id, error="invalid_client"))
 
@@ -137,7 +139,7 @@ class Throttle:
         place = _place(address)
         self._hit(self._address_failures, "failures", endpoint, place)
         if client_id:
-            self._hit(self._client_failures, "client", endpoint, place, client_id[:128])
+            self._hit(self._client_failures, "client", endpoint, place, client_id[:MAX_ID])
 
     def noticed(self, address: str) -> bool:
         """Whether a request that no endpoint reads is worth a row; a flood of junk must cost no writes."""

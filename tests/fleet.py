@@ -193,11 +193,15 @@ def asking(questions: list[tuple[httpx.Client, Ask]], pause: float = 0.01) -> It
     """Each question is asked over and over by a thread of its own until the block ends."""
     stop = threading.Event()
     asked = [Asked() for _ in questions]
+    # one request at a time on a connection: the client loses answers when threads share its only one
+    turns = {id(client): threading.Lock() for client, _ in questions}
 
     def loop(client: httpx.Client, ask: Ask, got: Asked) -> None:
         while not stop.is_set():
             try:
-                got.replies.append(ask(client))
+                with turns[id(client)]:
+                    reply = ask(client)
+                got.replies.append(reply)
             except httpx.HTTPError as error:
                 got.broken.append(error)
             stop.wait(pause)

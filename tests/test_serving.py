@@ -178,7 +178,9 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
         ).stdout  # fmt: skip
 
     assert "revision" in run("db", "upgrade")
-    assert "client_secret" in run("clients", "create", "--name", "Shop", "--json")
+    assert "client_secret" in run(
+        "clients", "create", "--name", "API", "--audience", "https://api.example", "--json"
+    )
     assert json.loads(run("audit", "verify", "--json"))["whole"] is True
     serving = subprocess.Popen(
         [python, "-P", "-m", "authserver", "serve"], cwd=elsewhere, env=clean, stderr=subprocess.DEVNULL

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from .. import crypto
+from .. import clock, crypto
 from ..db import Database
 from .chain import (
     CHAIN_PURPOSE,
@@ -23,6 +23,8 @@ from .chain import (
     rows,
 )
 
+# a row older than this and not sealed: the sealing jobs are stopped, or were
+UNSEALED_MS = 60_000
 # The claims of a checkpoint whose signature holds, else None.
 ReadCheckpoint = Callable[[str], dict[str, Any] | None]
 
@@ -118,7 +120,14 @@ def _read(database: Database, after: int) -> list[dict[str, Any]]:
 def _stated(database: Database, read: ReadCheckpoint, anchor: Path | None) -> dict[int, str] | Verdict:
     """What signed checkpoints say: sequence number to hash."""
     with database.reading() as connection:
-        lines = [row.jws for row in connection.execute(select(checkpoints.c.jws).order_by(checkpoints.c.seq))]
+        found = connection.execute(
+            select(checkpoints.c.seq, checkpoints.c.jws).order_by(checkpoints.c.seq)
+        ).all()
+    lines = [row.jws for row in found]
+    for row in found:
+        claims = read(row.jws)
+        if claims is not None and claims["seq"] != row.seq:
+            return Verdict(0, 0, None, "a checkpoint was moved to another number")
     if anchor is not None and lines and not anchor.exists():
         return Verdict(0, 0, None, "the anchor file is missing")
     if anchor is not None and anchor.exists():
@@ -140,11 +149,14 @@ def _end(database: Database, walk: _Walk) -> Verdict:
         head = connection.execute(select(heads)).mappings().one_or_none()
         later = connection.execute(select(rows.c.seq).where(rows.c.seq > seq).limit(1)).scalar()
         before = connection.execute(select(rows.c.seq).where(rows.c.seq < 1).limit(1)).scalar()
+        hidden = connection.execute(select(rows.c.seq).where(rows.c.id < 1).limit(1)).first()
         try:
             unsealed = connection.execute(select(rows).where(rows.c.seq.is_(None))).mappings().all()
         except ValueError:
             raise _Broken(None, "a row not sealed yet was changed") from None
     loose = [dict(row) for row in unsealed]
+    if hidden is not None:
+        raise _Broken(hidden.seq, "a row was given another id", len(loose))
     if before is not None:
         raise _Broken(before, "a row was inserted before the first one", len(loose))
     if head is None and (seq or highest_checkpoint):
@@ -156,6 +168,8 @@ def _end(database: Database, walk: _Walk) -> Verdict:
         raise _Broken(seq + 1, "rows were cut from the end", len(loose))
     if head and head["seq"] <= seq and (head["seq"], head["hash"]) != (seq, walk.hash):
         raise _Broken(head["seq"] + 1, "the head of the chain was rolled back", len(loose))
+    if any(row["at_ms"] < clock.now_ms() - UNSEALED_MS for row in loose):
+        raise _Broken(None, "rows wait for their place in the chain: nobody seals them", len(loose))
     if not all(row_mac_fits(walk.master, row) for row in loose):
         raise _Broken(None, "a row not sealed yet was changed", len(loose))
     if any(walk.repeats(row) for row in loose):

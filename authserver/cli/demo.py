@@ -44,6 +44,8 @@ def run(port: int) -> None:
     Example:
       authserver demo run --port 8000
     """
+    os.umask(0o077)
+    os.environ[f"{PREFIX}THREADS"] = "8"
     os.environ.setdefault(f"{PREFIX}ISSUER", f"http://localhost:{port}")
     os.environ[f"{PREFIX}WORKERS"] = "1"
     settings = Settings.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import multiprocessing
 import os
 import shutil
@@ -37,11 +38,15 @@ def serve(host: str, port: int | None, workers: int, threads: int) -> None:
     \b
     Examples:
       authserver serve
-      authserver serve --workers 4 --host 0.0.0.0 --port 8000
+      authserver serve --workers 4 --port 8000
     """
+    os.umask(0o077)
     os.environ[f"{PREFIX}WORKERS"] = str(workers)
+    os.environ[f"{PREFIX}THREADS"] = str(threads)
     settings = Settings.load()
     open_rooms().database.engine.dispose()
+    if not settings.trusted_peers and not ipaddress.ip_address(host).is_loopback:
+        raise Invalid("Beyond loopback a proxy belongs in front: name it in AUTHSERVER_TRUSTED_PEERS.")
     port = port or urlsplit(settings.issuer).port or 8000
     check_port(host, port)
     metrics_dir = Path(tempfile.mkdtemp(prefix="authserver-metrics-"))

@@ -43,7 +43,8 @@ class ClientRecord:
     # the types of authorization details it may ask for
     authorization_details_types: frozenset[str]
     id_token_alg: str
-    # keyed digests of secrets that Argon2 has verified; they end with this record
+    # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
+    # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)
 
     @property

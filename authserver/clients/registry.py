@@ -72,7 +72,11 @@ class Clients:
         With ``api`` (audience, name, signing_alg) it is that resource server; all of it or nothing.
         """
         values = DEFAULTS | values
-        client_id = values.get("client_id") or crypto.random_token(128)
+        client_id = values.get("client_id") or crypto.random_bytes(16).hex()
+        if len(client_id) > 128 or any(not 0x21 <= ord(c) <= 0x7E for c in client_id):
+            raise Invalid("A client id is up to 128 printable ASCII characters (RFC 6749 appendix A.1).")
+        if not str(values["client_name"]).isprintable():
+            raise Invalid("A client's name has no control characters.")
         if values["token_endpoint_auth_method"] not in AUTH_METHODS:
             raise Invalid(f"The authentication method is one of {', '.join(AUTH_METHODS)}.")
         secret = hash_ = None
@@ -114,7 +118,7 @@ class Clients:
         parts = urlsplit(audience)
         # RFC 8707 §2: an absolute URI without a fragment
         if (
-            not parts.scheme
+            parts.scheme not in ("https", "http")
             or not parts.netloc
             or "#" in audience
             or not audience.isascii()

@@ -20,6 +20,7 @@ from .record import ClientRecord
 RANDOM_BYTES = 32
 MAC_BYTES = 4
 MAC_PURPOSE = "client.secret"
+MAX_REMEMBERED = 100
 
 
 class SecretHasher:
@@ -33,9 +34,11 @@ class SecretHasher:
             parallelism=settings.argon2_parallelism,
         )
         self._slots = threading.BoundedSemaphore(settings.secret_hash_concurrency)
-        self._places = threading.BoundedSemaphore(
-            settings.secret_hash_concurrency + settings.secret_hash_queue
-        )
+        # never so many that hashing could hold every thread of the process
+        places = settings.secret_hash_concurrency + settings.secret_hash_queue
+        if settings.threads:
+            places = min(places, max(1, settings.threads // 2))
+        self._places = threading.BoundedSemaphore(places)
         self._process_key = crypto.random_bytes(32)
 
     def make(self, client_id: str) -> tuple[str, str]:
@@ -61,7 +64,7 @@ class SecretHasher:
 
         ``client`` is None for an unknown id: the work is the same up to a MAC that no guess passes.
         """
-        if not self.screen(client_id, secret) or client is None:
+        if client is None or not self.screen(client_id, secret):
             return False
         now = clock.now()
         remembered = crypto.mac(self._process_key, client_id.encode(), secret.encode())
@@ -70,9 +73,18 @@ class SecretHasher:
             return expires_at is None or expires_at > now
         for hash_, expires_at in client.secrets:
             if (expires_at is None or expires_at > now) and self._matches(hash_, secret):
-                client.verified[remembered] = expires_at
+                self._remember(client, remembered, expires_at)
                 return True
+        # a secret that was replaced still passes the screen: it costs one hash, not one a try
+        self._remember(client, remembered, 0)
         return False
+
+    @staticmethod
+    def _remember(client: ClientRecord, digest: bytes, expires_at: int | None) -> None:
+        """What was verified or refused stands for this record, a hundred of them at most."""
+        if len(client.verified) >= MAX_REMEMBERED:
+            client.verified.clear()
+        client.verified[digest] = expires_at
 
     def _mac(self, client_id: str, random: bytes, kid: str) -> bytes:
         key = self._master.derive(MAC_PURPOSE, kid)

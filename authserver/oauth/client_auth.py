@@ -106,11 +106,14 @@ class ClientAuthenticator:
     def authenticate(self, credentials: Credentials, methods: Collection[str]) -> ClientRecord:
         """The active client that ``credentials`` prove; ProtocolError invalid_client otherwise."""
         client_id = credentials.client_id
+        if len(credentials.secret) > MAX_SECRET:
+            raise failure("too_long", client_id)
+        # before anything is looked up: a guess takes the same path whether there is such a client or not
+        if credentials.method != "none" and not self._hasher.screen(client_id, credentials.secret):
+            raise failure("bad_credentials", client_id)
         client = self._clients.get(client_id)
         if credentials.method == "none":
             self._judge_public(client, client_id)
-        elif len(credentials.secret) > MAX_SECRET:
-            raise failure("too_long", client_id)
         elif not self._hasher.verify(client_id, client, credentials.secret):
             raise failure("bad_credentials", client_id)
         registered = client.token_endpoint_auth_method if client is not None else None

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from .access_token import AccessToken
 from .bearer import bearer_token, names_token
 from .challenge import Challenge
-from .errors import TokenError
+from .errors import InvalidRequest, TokenError
 from .validator import TokenValidator
 
 _P = ParamSpec("_P")
@@ -27,8 +27,12 @@ def require_token(
     def decorate(view: Callable[_P, _R]) -> Callable[_P, _R]:
         @wraps(view)
         def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            token = bearer_token(request.headers.get("Authorization"), elsewhere=_is_elsewhere())
+            query = request.query_string.decode("latin-1")
+            token = bearer_token(request.headers.get("Authorization"), elsewhere=names_token(query))
             g.access_token = validator.validate(token, scope=scope)
+            # only now: to wait for the body of somebody without a valid token would hold a thread
+            if _is_in_form():
+                raise InvalidRequest
             return view(*args, **kwargs)
 
         return guarded
@@ -54,7 +58,5 @@ def install_error_handler(app: Flask, challenge: Challenge) -> None:
     app.register_error_handler(TokenError, refuse)
 
 
-def _is_elsewhere() -> bool:
-    if names_token(request.query_string.decode("latin-1")):
-        return True
+def _is_in_form() -> bool:
     return request.mimetype == "application/x-www-form-urlencoded" and "access_token" in request.form

@@ -12,6 +12,7 @@ from .errors import InvalidToken, Reason, Unavailable
 from .http import Bounds
 from .issuer import Issuer
 from .strict_json import read_object
+from .validator import TokenValidator
 
 _log = logging.getLogger(__name__)
 _BOUNDS = Bounds(seconds=2.0, max_bytes=65_536)
@@ -23,6 +24,9 @@ class IntrospectionValidator:
 
     The API authenticates by client_secret_basic. Nothing is cached: each call is one exchange of at
     most 2 seconds. Wrap it in ShortCache where that costs too much and a delay is bearable.
+
+    Give it a `screen` where tokens are JWTs: a Validator that looks at signature, audience and time
+    first. Otherwise each stranger's junk is a question to the issuer, and uses up this API's quota there.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class IntrospectionValidator:
         audience: str,
         client_id: str,
         client_secret: str,
+        screen: TokenValidator | None = None,
         rules: Rules | None = None,
     ) -> None:
         if not (audience and client_id and client_secret):
@@ -39,6 +44,7 @@ class IntrospectionValidator:
         self._issuer = Issuer.of(issuer)
         self._audience = audience
         self._authorization = _basic(client_id, client_secret)
+        self._screen = screen
         self._rules = rules or Rules()
 
     def validate(self, token: str, *, scope: str | None = None) -> AccessToken:
@@ -50,6 +56,8 @@ class IntrospectionValidator:
             raise InvalidToken(Reason.SIZE)
         if _TOKEN.fullmatch(token) is None:
             raise InvalidToken(Reason.FORM)
+        if self._screen is not None:
+            self._screen.validate(token)
         claims = self._ask(token)
         check_issuer(claims, self._issuer.identifier)
         check_audience(claims, self._audience)

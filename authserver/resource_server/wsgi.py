@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .bearer import bearer_token, names_token
 from .challenge import Challenge
-from .errors import TokenError
+from .errors import InvalidRequest, TokenError
 from .validator import TokenValidator
 
 if TYPE_CHECKING:
@@ -37,18 +37,18 @@ class RequireToken:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
         try:
-            token = bearer_token(environ.get("HTTP_AUTHORIZATION"), elsewhere=_is_elsewhere(environ))
+            query = names_token(environ.get("QUERY_STRING", ""))
+            token = bearer_token(environ.get("HTTP_AUTHORIZATION"), elsewhere=query)
             environ[ACCESS_TOKEN] = self._validator.validate(token, scope=self._scope)
+            # only now: to wait for the body of somebody without a valid token would hold a thread
+            if names_token(_form(environ)):
+                raise InvalidRequest
             return self._app(environ, start_response)
         except TokenError as error:
             refusal = self._challenge.refuse(error)
             status = f"{refusal.status} {HTTPStatus(refusal.status).phrase}"
             start_response(status, list(refusal.headers))
             return [refusal.body]
-
-
-def _is_elsewhere(environ: "WSGIEnvironment") -> bool:
-    return names_token(environ.get("QUERY_STRING", "")) or names_token(_form(environ))
 
 
 def _form(environ: "WSGIEnvironment") -> str:

@@ -42,12 +42,9 @@ def incoming(endpoint: str) -> HTTPRequest:
 def body() -> bytes | None:
     """The body as it came; None when it is larger than the limit: that refusal counts like any other."""
     try:
-        data = request.get_data(cache=False)
+        return request.get_data(cache=False)
     except RequestEntityTooLarge:
         return None
-    # of a body without a length (chunked) Werkzeug gives what fits, and says nothing of the rest
-    cut_off = request.content_length is None and len(data) >= services().settings.body_limit
-    return None if cut_off else data
 
 
 def respond(answer: Answer) -> Response:

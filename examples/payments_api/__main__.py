@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
+    os.umask(0o077)
     if options.demo:
         # Workers read the settings from their environment: a path, never a secret.
         os.environ["PAYMENTS_DEMO"] = options.demo

@@ -66,13 +66,15 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
 def validators(settings: Settings) -> tuple[TokenValidator, TokenValidator]:
     """Return the validator that asks the issuer each time, and the one that knows its keys."""
     issuer = Issuer(settings.issuer)
+    keys = JwksSource(issuer)
     online = IntrospectionValidator(
         issuer=issuer,
         audience=settings.audience,
         client_id=settings.client_id,
         client_secret=settings.client_secret,
+        # what the issuer never signed is not worth a question
+        screen=Validator(issuer=issuer, audience=settings.audience, keys=keys),
     )
-    keys = JwksSource(issuer)
     offline = Validator(
         issuer=issuer, audience=settings.audience, keys=keys, revocations=RevocationList(issuer, keys)
     )

@@ -180,10 +180,21 @@ def test_a_token_in_the_query_is_refused(client: Client, headers: dict[str, str]
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("headers", [{}, bearer()], ids=["alone", "and in the header"])
-def test_a_token_in_a_form_is_refused(client: Client, headers: dict[str, str]) -> None:
-    answer = client.post("/", headers=headers, data={"access_token": TOKEN})
+def test_a_token_in_a_form_beside_the_header_is_refused(client: Client) -> None:
+    answer = client.post("/", headers=bearer(), data={"access_token": TOKEN})
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
+
+
+def test_a_token_in_a_form_alone_is_no_token_and_its_body_is_not_waited_for(client: Client) -> None:
+    class Unfinished(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("the body was read")
+
+        readline = readinto = read
+
+    environ = EnvironBuilder(method="POST", data={"access_token": TOKEN}).get_environ()
+    answer = client.open(environ | {"wsgi.input": Unfinished()})
+    assert answer.status_code == 401
 
 
 def test_another_form_reaches_the_application_unharmed() -> None:
