@@ -146,7 +146,6 @@ def test_an_old_secret_works_through_its_overlap_and_no_longer(run: Run, world: 
         ["clients", "tier", "svc1", "platinum"],
         ["clients", "create", "--name", "x", "--tier", "platinum"],
         ["keys", "rotate", "--alg", "HS256"],
-        ["keys", "rotate"],
         ["audit", "tail", "-n", "0"],
         ["serve", "--workers", "0"],
         ["nonsense"],
@@ -158,6 +157,14 @@ def test_wrong_input_is_exit_2_and_one_sentence(run: Run, world: World, argument
     assert "Traceback" not in result.output
     assert result.stderr.strip()
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_a_next_key_that_nobody_can_know_yet_is_not_used(run: Run, world: World) -> None:
+    # the key behind the one that signs now is seconds old, however long this suite has run
+    assert run("keys", "rotate", "--compromise").exit_code == 0
+    result = run("keys", "rotate")
+    assert result.exit_code == 2
+    assert "too recently" in result.stderr
 
 
 def test_a_refused_allowlist_is_in_the_audit_log(run: Run, world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -18,7 +17,7 @@ from ..ip_allowlist import Allowlist
 from ..models.client import Client, ClientSecret, ResourceServer
 from ..models.network import ClientNetwork
 from ..models.scope import Scope
-from . import redirect_uris
+from . import audiences, redirect_uris
 from .record import ClientRecord
 from .secrets import SecretHasher
 
@@ -114,19 +113,7 @@ class Clients:
             self._add_resource_server(connection, client_id, api)
 
     def _add_resource_server(self, connection: Connection, client_id: str, api: dict[str, Any]) -> None:
-        audience = str(api["audience"])
-        parts = urlsplit(audience)
-        # RFC 8707 §2: an absolute URI without a fragment
-        if (
-            parts.scheme not in ("https", "http")
-            or not parts.netloc
-            or "#" in audience
-            or not audience.isascii()
-            or " " in audience
-        ):
-            raise Invalid(
-                "An audience is an absolute URI without a fragment, as https://api.example.com/payments."
-            )
+        audience = audiences.validate(str(api["audience"]))
         taken = (resource_servers.c.audience == audience) | (resource_servers.c.name == api["name"])
         if connection.execute(select(resource_servers.c.name).where(taken)).first():
             raise Invalid("There is a resource server of this audience or name already.")
