@@ -79,7 +79,7 @@ def load(fleet: Fleet) -> Iterator[dict[str, Asked]]:
             questions.append((client, ask))
             names.append(f"{worker} {name}")
     try:
-        with asking(questions, pause=0.05) as asked:
+        with asking(questions, pause=0.05, in_turns=False) as asked:
             until(lambda: all(len(got.replies) >= 3 for got in asked), 10, "load on every endpoint")
             yield dict(zip(names, asked, strict=True))
     finally:
