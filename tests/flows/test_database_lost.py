@@ -181,7 +181,8 @@ def test_postgresql_frozen_under_load(fleet: Fleet, cluster: PostgresCluster) ->
         time.sleep(0.3)
         with cluster.paused():
             lost = time.time()
-            time.sleep(PATIENCE - 0.5)
+            # twice: a question that was on its way when the server froze is waited for before the next is asked
+            time.sleep(2 * PATIENCE)
             back = time.time()
         seconds = until(recovered(asked, time.time()), RECOVERY, "recovery without hands")
     longest = max(reply.ended - reply.began for got in asked.values() for reply in got.replies)
