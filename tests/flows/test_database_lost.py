@@ -181,7 +181,7 @@ def test_postgresql_frozen_under_load(fleet: Fleet, cluster: PostgresCluster) ->
         time.sleep(0.3)
         with cluster.paused():
             lost = time.time()
-            # twice: a question that was on its way when the server froze is waited for before the next is asked
+            # twice: a question that was on its way when the server froze holds up the next one
             time.sleep(2 * PATIENCE)
             back = time.time()
         seconds = until(recovered(asked, time.time()), RECOVERY, "recovery without hands")
