@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     # the second factor of payments; none is for demonstrations, where nobody's money moves
     payment_sca: Literal["none"] = "none"
 
+    # a shop to pay at, linked on the home page; the demo sets it
+    demo_url: str = ""
+
     # who people see that they are dealing with
     operator_name: str = Field("authserver", min_length=1, max_length=60)
     # PSD2 RTS art. 4(3)(d): five minutes without activity
@@ -109,6 +112,13 @@ class Settings(BaseSettings):
             raise ValueError("issuer is a URL such as https://auth.example.com")
         if parts.path or parts.query or parts.fragment or value != value.strip():
             raise ValueError("issuer has no path, query, fragment or trailing slash")
+        return value
+
+    @field_validator("demo_url")
+    @classmethod
+    def _demo_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
+            raise ValueError("the demo is an http(s) URL")
         return value
 
     @field_validator("trusted_peers", "metrics_networks")
@@ -231,8 +241,8 @@ def refusals(settings: Settings) -> list[str]:
             )
     if any(p != "unix" and ipaddress.ip_network(p).prefixlen == 0 for p in settings.trusted_peers):
         reasons.append("AUTHSERVER_TRUSTED_PEERS must not be everybody: name the proxies.")
-    if settings.debug:
-        reasons.append("AUTHSERVER_DEBUG must be off in production.")
+    off = {"DEBUG": settings.debug, "DEMO_URL": bool(settings.demo_url)}
+    reasons += [f"AUTHSERVER_{name} must be off in production." for name, on in off.items() if on]
     if settings.sqlite and settings.workers > 1:
         reasons.append("SQLite serves one process; set AUTHSERVER_DATABASE_URL to PostgreSQL.")
     if not settings.redis_url.get_secret_value() and settings.workers > 1:
