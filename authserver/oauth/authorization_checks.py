@@ -220,6 +220,16 @@ def _audience(draft: Draft, rooms: Rooms) -> None:
     draft.values |= {"resources": resources, "audience": audience}
 
 
+def _details_of_scopes(draft: Draft, rooms: Rooms) -> None:
+    # Of RFC 9396 §5's reasons for invalid_authorization_details each is about an element that is there.
+    # Here none is: it is the scope that cannot be asked for.
+    known, details = rooms.scopes.all(), draft.values.get("authorization_details")
+    for name in draft.values["scopes"]:
+        if not rar.has(details, known[name].authorization_details_type):
+            description = "A requested scope needs authorization_details that say what it is for."
+            raise draft.rejected("rar_missing", description, "invalid_scope")
+
+
 CHECKS: tuple[Check, ...] = (
     Check("client", _client),
     Check("redirect_uri", _redirect_uri),
@@ -235,4 +245,5 @@ CHECKS: tuple[Check, ...] = (
     Check("authorization_details", _authorization_details),
     Check("scope", _scope),
     Check("audience", _audience),
+    Check("details_of_scopes", _details_of_scopes),
 )

@@ -14,6 +14,7 @@ from authserver.db import table_of
 from authserver.models.token import RefreshToken
 
 DAY = 86_400
+ACCOUNT = {"type": "account_information"}
 rows = table_of(RefreshToken)
 
 
@@ -110,6 +111,20 @@ def test_authorization_details_stay_as_approved(journey: Journey) -> None:
     assert body["authorization_details"] == [PAYMENT]
     claims = claims_of(body["access_token"])
     assert (claims["authorization_details"], claims["aud"]) == ([PAYMENT], PAYMENTS)
+
+
+def test_a_scope_that_needs_details_stays_together_with_them(journey: Journey) -> None:
+    services = journey.world.services
+    services.scopes.describe("accounts:read", "See accounts", details_type=ACCOUNT["type"])
+    services.versions.forget()
+    with_details = journey.tokens(details=[ACCOUNT])["refresh_token"]
+    narrow = journey.refresh(with_details, scope="accounts:read").json
+    assert (narrow["scope"], narrow["authorization_details"]) == ("accounts:read", [ACCOUNT])
+    assert claims_of(narrow["access_token"])["authorization_details"] == [ACCOUNT]
+    # what was allowed before details were demanded is good for it no longer, and the answer says so
+    without = journey.tokens()
+    assert without["scope"] == "openid offline_access"
+    assert refused(journey.refresh(without["refresh_token"], scope="accounts:read"), "invalid_scope")
 
 
 def test_an_offline_family_lives_thirty_days_however_often_it_is_used(
