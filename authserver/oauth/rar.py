@@ -51,7 +51,7 @@ def read(text: str, client: ClientRecord) -> tuple[Detail, ...]:
     return tuple(details)
 
 
-def payment_of(details: tuple[Detail, ...] | None) -> Detail | None:
+def payment_of(details: Iterable[Detail] | None) -> Detail | None:
     """The payment among ``details``, or None."""
     return next((detail for detail in details or () if detail["type"] == payment.TYPE), None)
 

@@ -304,6 +304,19 @@ def test_a_person_is_asked_to_start_payments_only_by_saying_which(asking: Asking
     assert asking.world.token(scope="payments:initiate").status_code == 200
 
 
+@pytest.mark.spec("RFC 6749", "3.3")
+def test_nobody_stays_connected_by_a_payment(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    scope = "openid payments:initiate offline_access"
+    found = answer(ask(browser, "pay1", scope=scope, authorization_details=payment()))
+    assert (found["error"], found["state"]) == ("invalid_scope", "S1")
+    assert asking.reasons() == ["rar_offline"]
+    assert asking.rows()["interactions"] == 0
+    assert ask(browser, "pay1", scope="openid accounts:read offline_access").location.startswith(
+        "/authorize/resume"
+    )
+
+
 def test_operators_say_which_scopes_need_details(asking: Asking) -> None:
     browser, scopes = asking.browser(logged_in=True), asking.world.services.scopes
     scopes.describe("accounts:read", "See accounts", details_type="account_information")
