@@ -73,7 +73,6 @@ def _page(
     request_id: str, status: int = 200, error: str | None = None, notice: str | None = None
 ) -> Response:
     allow_form_redirect()
-    allow_form_redirect()
     return show("login.html", status, request_id=request_id, error=error, notice=notice)
 
 
