@@ -15,7 +15,10 @@ blueprint = Blueprint("account", __name__)
 
 PURPOSE = "account"
 BACK = ("/account", "Your account")
-NOTICES = {"withdrawn": "It is withdrawn. That application no longer acts for you."}
+NOTICES = {
+    "withdrawn": "It is withdrawn. That application no longer acts for you.",
+    "password_changed": "Your password is changed. Everything else that was signed in has ended.",
+}
 
 
 @blueprint.app_template_filter("day")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flask import Response, current_app, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from .. import context
 from ..errors import ProtocolError, RequestRejected
 from ..login import SessionView
 from ..oauth.request import FORM, HTTPRequest, parse_form
@@ -98,6 +99,17 @@ def within_limits(endpoint: str) -> None:
     except ProtocolError as error:
         text = "Wait a minute and reload this page."
         raise Refused(error.status_code, "Too many requests", text) from error
+
+
+def too_many_tries() -> Response | None:
+    """The page for an address that tried too often to prove who somebody is; None if it may try once more."""
+    wait = services().login_limits.take(context.current.get().address)
+    if not wait:
+        return None
+    text = "There were too many tries from your network. Wait a few minutes and try again."
+    refused = page(429, "Too many tries", text)
+    refused.headers["Retry-After"] = str(wait)
+    return refused
 
 
 def incoming(endpoint: str) -> HTTPRequest:
