@@ -16,7 +16,15 @@ from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
 from .keys import KeyStore, Rotation
-from .login import LoginLimits, PasswordHasher, PasswordLogin, PasswordReset, Sessions
+from .login import (
+    LoginLimits,
+    PasswordChange,
+    PasswordHasher,
+    PasswordLogin,
+    PasswordReset,
+    PasswordRules,
+    Sessions,
+)
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
@@ -61,7 +69,9 @@ class Services:
     sessions: Sessions
     login_limits: LoginLimits
     password_login: PasswordLogin
+    password_rules: PasswordRules
     password_reset: PasswordReset
+    password_change: PasswordChange
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
     interactions: Interactions
@@ -138,7 +148,9 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions=sessions,
         login_limits=login_limits,
         password_login=PasswordLogin(database, users, passwords, sessions, login_limits, audit),
-        password_reset=PasswordReset(links, passwords, audit, settings),
+        password_rules=PasswordRules(audit, settings),
+        password_reset=PasswordReset(links, passwords),
+        password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
         interactions=interactions,

@@ -55,3 +55,20 @@ def test_an_operator_alone_lets_a_client_do_without_pkce(run: Run) -> None:  # n
         "--redirect-uri", "https://x.example/cb", "--without-pkce",
     )  # fmt: skip
     assert shown(run, client["client_id"])["require_pkce"] is False
+
+
+def test_a_scope_says_which_details_it_needs(run: Run) -> None:  # noqa: F811
+    def scope(name: str) -> dict[str, object]:
+        rows = json.loads(run("scopes", "list", "--json").output)
+        return next(dict(row) for row in rows if row["name"] == name)
+
+    assert scope("payments:initiate")["authorization_details_type"] == "payment_initiation"
+    assert scope("payments:read")["authorization_details_type"] is None
+    assert "payment_initiation" in run("scopes", "list").output
+    change = ("scopes", "set", "payouts", "--description", "Pay out", "--json")
+    made_ = json.loads(run(*change, "--details-type", "payment_initiation").output)
+    assert made_ == scope("payouts")
+    assert made_["authorization_details_type"] == "payment_initiation"
+    assert json.loads(run(*change).output) == made_
+    assert json.loads(run(*change, "--details-type", "none").output)["authorization_details_type"] is None
+    assert run(*change, "--details-type", "nosuch").exit_code != 0

@@ -92,8 +92,8 @@ class PersonGrant(Grant):
 
     def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
         """The token response; ProtocolError if another request spent or ended it in the meantime."""
-        client = self.request.client
-        successor = crypto.random_token() if client.check_grant_type("refresh_token") else None
+        lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
+        successor = crypto.random_token() if lasts else None
         if reason := self.server.single_use.spend(presented, successor, minted.entry):
             raise self.invalid_grant(reason)
         if successor is not None:
