@@ -21,6 +21,7 @@ from .documents import Documents
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
 from .logs import FIELDS
+from .web.guards import OVERLONG
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -40,7 +41,9 @@ FORWARDING = (
 HEALTH = ("/healthz", "/readyz", "/metrics")
 # an authorization request that the core never sees has its own event all the same
 TOO_LARGE = "request_too_large"
-NAMED = ("token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize")
+NAMED = ("token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize", "end_session")
+# people are sent there with an ID token in the URL: when it is too long, they get a page
+PAGE = "/end_session"
 ENDPOINTS = {f"/{name}": name for name in NAMED}
 
 
@@ -126,8 +129,10 @@ class Edge:
     def _judge(self, environ: WSGIEnvironment, path: str) -> None:
         """RequestRejected for a request that is too large in its head, or meant for another host."""
         if len(path) + len(environ.get("QUERY_STRING", "")) > self._url_limit:
-            reason = TOO_LARGE if path == "/authorize" else "too_large"
-            raise RequestRejected(414, reason, "The URL is too long.")
+            if path != PAGE:
+                reason = TOO_LARGE if path == "/authorize" else "too_large"
+                raise RequestRejected(414, reason, "The URL is too long.")
+            environ |= {"QUERY_STRING": "", OVERLONG: True}
         size = 0
         for name, value in environ.items():
             if name.startswith("HTTP_"):

@@ -1,13 +1,14 @@
-"""Background jobs: a thread in every process, and one process of the fleet at a time for each job.
+"""Background jobs: two threads in every process, and one process of the fleet at a time for each job.
 
-A job runs under a lease row: whoever holds it runs, whoever finds it expired takes over.
+A job runs under a lease row: whoever holds it runs, whoever finds it expired takes over. Jobs that call
+other servers have a thread of their own, so that nothing waits for those.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from . import clock, leases, metrics
@@ -41,31 +42,46 @@ class Jobs:
             Job("key_rotation", 60, services.rotation.advance),
             Job("purge", 300, lambda: purge(services.database)),
         )
+        logout = services.backchannel_logout
+        self.calls = (Job("backchannel_logout", 1, logout.deliver, logout.due),)
         self._due: dict[str, float] = {}
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """The thread runs."""
+        """The threads run."""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, args=(self._stop,), name="jobs", daemon=True)
-        self._thread.start()
+        work = {"jobs": self.run_due, "calls": self.run_calls}
+        self._threads = [
+            threading.Thread(target=self._loop, args=(self._stop, round_), name=name, daemon=True)
+            for name, round_ in work.items()
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """The thread has ended and its leases are free."""
+        """The threads have ended, but for a call under way, and their leases are free."""
         self._stop.set()
-        if self._thread is None:
+        if not self._threads:
             return
-        self._thread.join(timeout=5)
+        for thread in self._threads:
+            thread.join(timeout=5)
         try:
             leases.give_back(self._database, leases.holder())
         except Unavailable:
             log.warning("leases were not given back; they end by themselves")
 
     def run_due(self) -> None:
-        """Every job that is due, and whose lease this process has, ran once."""
+        """Every job that is due, and whose lease this process has, ran once; none that calls others."""
         self._services.audit.flush_late()
-        for job in self.jobs:
+        self._run_due(self.jobs)
+
+    def run_calls(self) -> None:
+        """``run_due`` for the jobs that call others."""
+        self._run_due(self.calls)
+
+    def _run_due(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
             if clock.monotonic() < self._due.get(job.name, float("-inf")):
                 continue
             self._due[job.name] = clock.monotonic() + job.every
@@ -84,10 +100,10 @@ class Jobs:
         metrics.job_last_run.labels(job.name).set(clock.now())
         leases.finished(self._database, job.name, error)
 
-    def _loop(self, stop: threading.Event) -> None:
+    def _loop(self, stop: threading.Event, round_: Callable[[], None]) -> None:
         while not stop.wait(TICK):
             try:
-                self.run_due()
+                round_()
             except Unavailable as error:
                 log.warning("jobs wait: %s", error)
             except Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, exists, select
 
 from . import clock
 from .db import Database, table_of
@@ -34,7 +34,11 @@ def _purge_authorizations(database: Database) -> dict[str, int]:
     """Authorizations leave with their codes and refresh tokens, which are known as replays until then."""
     family = [table_of(model) for model in (AuthorizationCode, RefreshToken, Authorization)]
     table = family[-1]
-    over = table.c.expires_at <= clock.now() - LONGEST_ACCESS_TOKEN
+    now = clock.now()
+    # as long as its session lives it says who is to hear of the end of that
+    session = table_of(Session)
+    lives = (session.c.sid == table.c.sid) & session.c.ended_at.is_(None) & (session.c.expires_at > now)
+    over = (table.c.expires_at <= now - LONGEST_ACCESS_TOKEN) & ~exists().where(lives)
     gone = {member.name: 0 for member in family}
     while True:
         with database.reading() as connection:

@@ -29,12 +29,14 @@ from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
 from .oauth.authorizations import Authorizations
+from .oauth.backchannel_logout import BackchannelLogout
 from .oauth.client_auth import ClientAuthenticator
 from .oauth.client_keys import ClientKeys
 from .oauth.consent import Consents
 from .oauth.cors import Origins
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
+from .oauth.logout import EndSession
 from .oauth.payment import Accounts, DemoAccounts, NoAccounts
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
@@ -83,6 +85,8 @@ class Services:
     authorization_responses: AuthorizationResponses
     accounts: Accounts
     revocations: Revocations
+    end_session: EndSession
+    backchannel_logout: BackchannelLogout
     server: AuthorizationServer
 
 
@@ -107,6 +111,12 @@ def build(app: Flask, settings: Settings) -> Services:
     clients = Clients(database, versions, audit, hasher)
     revocations = Revocations(settings, database, versions, keys, audit)
     authorizations = Authorizations(settings, clients, revocations, audit)
+    outgoing = Outgoing(settings)
+    backchannel_logout = BackchannelLogout(settings, database, clients, keys, outgoing, audit)
+
+    def session_ends(connection: Connection, sid: str, reason: str) -> None:
+        authorizations.end_for_session_in(connection, sid, reason)
+        backchannel_logout.queue_in(connection, sid)
 
     def person_ends(connection: Connection, user_id: str, reason: str) -> None:
         sessions.end_all_in(connection, user_id, reason)
@@ -115,11 +125,10 @@ def build(app: Flask, settings: Settings) -> Services:
     users = Users(database, versions, audit, person_ends)
     links = Links(database, versions, users, audit)
     tokens = Tokens(settings, database, keys, audit, clients, users)
-    sessions = Sessions(database, users, audit, settings, authorizations.end_for_session_in)
+    sessions = Sessions(database, users, audit, settings, session_ends)
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
-    outgoing = Outgoing(settings)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
@@ -168,5 +177,7 @@ def build(app: Flask, settings: Settings) -> Services:
         ),
         accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
         revocations=revocations,
+        end_session=EndSession(settings, master, clients, keys, throttle, audit),
+        backchannel_logout=backchannel_logout,
         server=server,
     )

@@ -39,7 +39,10 @@ class Event(StrEnum):
     LOGIN_FAILED = "login.failed"
     LOGIN_REQUIRED = "login.required"
     LOGIN_SUCCEEDED = "login.succeeded"
+    LOGOUT_BACKCHANNEL_FAILED = "logout.backchannel.failed"
+    LOGOUT_BACKCHANNEL_SENT = "logout.backchannel.sent"
     LOGOUT_DONE = "logout.done"
+    LOGOUT_REJECTED = "logout.rejected"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
     RATELIMIT_HIT = "ratelimit.hit"

@@ -9,7 +9,7 @@ import click
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..tiers import known
-from .clients import clients, keys_of, known_client, row_of
+from .clients import address, clients, keys_of, known_client, row_of
 from .rooms import json_option, open_rooms, show
 
 __all__ = ["clients"]
@@ -69,6 +69,39 @@ def redirect_uris(client_id: str, uris: tuple[str, ...], as_json: bool) -> None:
     open_rooms().clients.set_redirect_uris(client_id, wanted)
     told = {"client_id": client_id, "redirect_uris": wanted}
     show(told, as_json, f"Codes of {client_id} go to {', '.join(wanted)}.")
+
+
+@clients.command("logout-uris")
+@click.argument("client_id")
+@click.option("--after", multiple=True, help="Where its people may go once signed out; may repeat.")
+@click.option("--backchannel", help="Where the client hears that somebody signed out.")
+@click.option(
+    "--session-required", is_flag=True, help="It registered that it needs to be told which session."
+)
+@json_option
+def logout_uris(
+    client_id: str, after: tuple[str, ...], backchannel: str | None, session_required: bool, as_json: bool
+) -> None:
+    """Set what a client wants when its people sign out, all of it at once; nothing without options.
+
+    \b
+    Examples:
+      authserver clients logout-uris web-shop --after https://shop.example/bye \\
+        --backchannel https://shop.example/backchannel-logout
+      authserver clients logout-uris web-shop
+    """
+    services = open_rooms()
+    wanted = list(dict.fromkeys(after))
+    called = address(services, backchannel, "backchannel_logout_uri")
+    services.clients.set_logout(client_id, wanted, called, session_required)
+    told = {
+        "client_id": client_id,
+        "post_logout_redirect_uris": wanted,
+        "backchannel_logout_uri": called,
+        "backchannel_logout_session_required": session_required,
+    }
+    heard = f"it hears of that at {called}" if called else "it does not hear of that"
+    show(told, as_json, f"People of {client_id} go to {', '.join(wanted) or 'our page'}; {heard}.")
 
 
 @clients.command()

@@ -43,6 +43,8 @@ def clients() -> None:
 @click.option("--id-token-alg", type=click.Choice(ID_TOKEN_ALGS), default="ES256", show_default=True)
 @click.option("--jwks", "keys", type=click.File("rb"), help="Its public keys: a file with a JWK Set.")
 @click.option("--jwks-uri", help="Where it publishes its public keys.")
+@click.option("--post-logout-redirect-uri", "after", multiple=True, help="Where its people go then.")
+@click.option("--backchannel-logout-uri", "backchannel", help="Where it hears that somebody signed out.")
 @click.option("--scope", "scopes", multiple=True, help="A scope the client may ask for; may repeat.")
 @click.option("--network", "networks", multiple=True, help="A CIDR range it may call from; may repeat.")
 @click.option(
@@ -83,6 +85,8 @@ def create(as_json: bool, **given: Any) -> None:
         "scopes": sorted(set(given["scopes"])),
         "profile": "oauth21",
         **keys_of(services, given["keys"], given["jwks_uri"]),
+        "post_logout_redirect_uris": list(dict.fromkeys(given["after"])),
+        "backchannel_logout_uri": address(services, given["backchannel"], "backchannel_logout_uri"),
         "tier": given["tier"],
     }
     if "authorization_code" in given["grants"]:
@@ -157,12 +161,17 @@ def approve(client_id: str, as_json: bool) -> None:
 
 def keys_of(services: Services, file: BinaryIO | None, uri: str | None) -> dict[str, Any]:
     """The keys of a client as its metadata; Invalid for an address that this server would not call."""
+    return {"jwks": jwks.load(file.read()) if file else None, "jwks_uri": address(services, uri, "jwks_uri")}
+
+
+def address(services: Services, uri: str | None, name: str) -> str | None:
+    """``uri``, which this server would call; Invalid otherwise."""
     if uri is not None:
         try:
             services.outgoing.check(uri)
         except Refused:
-            raise Invalid("The jwks_uri is a https URL of a public address.") from None
-    return {"jwks": jwks.load(file.read()) if file else None, "jwks_uri": uri}
+            raise Invalid(f"The {name} is a https URL of a public address.") from None
+    return uri
 
 
 def known_client(client_id: str) -> ClientRecord:
@@ -196,4 +205,6 @@ def row_of(client: ClientRecord) -> dict[str, Any]:
         "secrets": len(client.secrets),
         "kids": [key.kid for key in client.keys],
         "jwks_uri": client.jwks_uri,
+        "post_logout_redirect_uris": list(client.post_logout_redirect_uris),
+        "backchannel_logout_uri": client.backchannel_logout_uri,
     }

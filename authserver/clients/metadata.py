@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import jwks
@@ -18,6 +19,9 @@ DEFAULTS: dict[str, Any] = {
     "id_token_alg": "ES256",
     "jwks": None,
     "jwks_uri": None,
+    "post_logout_redirect_uris": [],
+    "backchannel_logout_uri": None,
+    "backchannel_logout_session_required": False,
 }
 
 
@@ -39,6 +43,9 @@ def judge(values: dict[str, Any]) -> None:
     if not values["require_pkce"] and method == "none":
         raise Invalid("A public client cannot do without PKCE (RFC 9700 §2.1.1).")
     judge_keys(method, values["jwks"], values["jwks_uri"])
+    judge_logout(
+        values["post_logout_redirect_uris"], values["backchannel_logout_uri"], values["application_type"]
+    )
 
 
 def judge_keys(method: str, keys: Any, uri: str | None) -> None:
@@ -49,3 +56,14 @@ def judge_keys(method: str, keys: Any, uri: str | None) -> None:
         raise Invalid("A client with private_key_jwt registers its public keys: jwks or jwks_uri.")
     if keys is not None:
         jwks.parse(keys)
+
+
+def judge_logout(after: Sequence[str], backchannel: str | None, application_type: str) -> None:
+    """People may be sent to each of ``after``, logout tokens to ``backchannel``; Invalid otherwise.
+
+    Whether ``backchannel`` may be called from here is for ``outgoing`` to say, when it is registered too.
+    """
+    for uri in after:
+        redirect_uris.validate(uri, application_type)
+    if backchannel is not None:
+        redirect_uris.validate_address(backchannel)

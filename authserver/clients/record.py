@@ -47,6 +47,10 @@ class ClientRecord:
     # the keys it registered by value, and where it publishes them otherwise
     keys: tuple[PublicKey, ...] = ()
     jwks_uri: str | None = None
+    # where its people may go once they are signed out, and where it hears of that
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
     # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
     # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)

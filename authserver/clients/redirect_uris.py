@@ -54,6 +54,19 @@ def _validate_private(uri: str, scheme: str, application_type: str) -> None:
         raise Invalid("After a private-use scheme comes a slash (RFC 8252 §7.1).")
 
 
+def validate_address(uri: str) -> None:
+    """``uri`` is a web address, without a fragment, to be called by this server; Invalid says why not."""
+    try:
+        parts = urlsplit(uri)
+        fine = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or len(uri) > MAX_LENGTH or not _URI.fullmatch(uri) or _BAD_ESCAPE.search(uri):
+        raise Invalid(f"An address to call is a URL of at most {MAX_LENGTH} characters, no fragment.")
+    if not uri.startswith(("https://", "http://")):
+        raise Invalid("An address to call is https; http is for a development server's own machine.")
+
+
 def is_registered(requested: str, registered: Iterable[str], application_type: str) -> bool:
     """Whether a code may be sent to ``requested``."""
     known = frozenset(registered)

@@ -178,6 +178,23 @@ class Clients:
             detail = {"jwks_uri": uri, "kids": [key.kid for key in jwks.parse(keys)] if keys else []}
             self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
 
+    def set_logout(
+        self, client_id: str, after: Sequence[str], backchannel: str | None, session_required: bool = False
+    ) -> None:
+        """People of the client may go to ``after`` once signed out; it hears of that at ``backchannel``."""
+        client = rows.load(self._database, client_id)
+        if client is None:
+            raise Invalid(NO_SUCH_CLIENT)
+        metadata.judge_logout(after, backchannel, client.application_type)
+        values = {
+            "post_logout_redirect_uris": list(after),
+            "backchannel_logout_uri": backchannel,
+            "backchannel_logout_session_required": session_required,
+        }
+        with self._changing(client_id, values) as connection:
+            detail = values | {"post_logout_redirect_uris": list(after)[:20]}
+            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
+
     def rotate_secret(self, client_id: str, overlap: int = 0) -> str:
         """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
         client = rows.load(self._database, client_id)

@@ -58,4 +58,7 @@ def load(database: Database, client_id: str) -> ClientRecord | None:
         id_token_alg=row["id_token_alg"],
         keys=jwks.parse(row["jwks"]) if row["jwks"] is not None else (),
         jwks_uri=row["jwks_uri"],
+        post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
+        backchannel_logout_uri=row["backchannel_logout_uri"],
+        backchannel_logout_session_required=row["backchannel_logout_session_required"],
     )

@@ -23,6 +23,8 @@ TOUCH_SECONDS = 30
 # what last_seen_at becomes when the end of a session was told: it is told once
 TOLD = 0
 COOKIE_LENGTH = 43
+# why a person signs out: on this server's own page, or sent by a client
+LOGOUTS = ("logout", "rp_initiated")
 
 # What ends with a session, in the same transaction: (connection, sid, reason).
 Ends = Callable[[Connection, str, str], None]
@@ -133,12 +135,26 @@ class Sessions:
             self._touch(row["digest"], now)
         return _view(row)
 
+    def held(self, cookie: str | None) -> tuple[str, str] | None:
+        """``sid`` and user id of this browser's session unless it was ended, also when it is idle too long.
+
+        An idle session reads nobody's pages, but what was opened from it still ends with it.
+        """
+        if cookie is None or len(cookie) != COOKIE_LENGTH:
+            return None
+        query = select(sessions.c.sid, sessions.c.user_id).where(
+            sessions.c.digest == crypto.digest(cookie), sessions.c.ended_at.is_(None)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else (row.sid, row.user_id)
+
     def end(self, sid: str, reason: str, user_id: str | None = None) -> bool:
         """The session has ended, with what hangs on it; False if it had, or is not ``user_id``'s."""
         which = sessions.c.sid == sid
         if user_id is not None:
             which &= sessions.c.user_id == user_id
-        event = Event.LOGOUT_DONE if reason == "logout" else Event.SESSION_REVOKED
+        event = Event.LOGOUT_DONE if reason in LOGOUTS else Event.SESSION_REVOKED
         with self._database.writing() as connection:
             return self._end_in(connection, which, event, reason) > 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Integer, String, true
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Integer, String, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -36,6 +36,11 @@ class Client(Base):
     # its public keys (RFC 7591 §2): by value, or where they are published; never both
     jwks: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     jwks_uri: Mapped[str | None] = mapped_column(String(2048))
+    # where its people may go once they are signed out (OpenID Connect RP-Initiated Logout §3.1)
+    post_logout_redirect_uris: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    # where it hears of that (OpenID Connect Back-Channel Logout §2.2)
+    backchannel_logout_uri: Mapped[str | None] = mapped_column(String(2048))
+    backchannel_logout_session_required: Mapped[bool] = mapped_column(Boolean, server_default=false())
     tier: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, index=True)

@@ -21,6 +21,8 @@ PROTOCOL = frozenset({"oauth", "health"})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
+# in environ: the URL was longer than the server reads, and its query is not there
+OVERLONG = "authserver.overlong"
 
 
 class Refused(Exception):
@@ -124,7 +126,7 @@ def incoming(endpoint: str) -> HTTPRequest:
         method=request.method,
         headers=headers,
         query=environ.get("QUERY_STRING", ""),
-        body=_body(),
+        body=None if OVERLONG in environ else _body(),
         address=environ.get("REMOTE_ADDR", ""),
     )
 
