@@ -19,6 +19,7 @@ UNADVERTISED = {"/", "/healthz", "/readyz", "/metrics", "/static/<path:filename>
 PAGES = {
     "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",
     "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
+    "/end_session/resume", "/end_session/confirm",
 }  # fmt: skip
 
 

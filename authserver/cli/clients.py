@@ -207,4 +207,5 @@ def row_of(client: ClientRecord) -> dict[str, Any]:
         "jwks_uri": client.jwks_uri,
         "post_logout_redirect_uris": list(client.post_logout_redirect_uris),
         "backchannel_logout_uri": client.backchannel_logout_uri,
+        "backchannel_logout_session_required": client.backchannel_logout_session_required,
     }

@@ -34,22 +34,21 @@ WRONG_ADDRESS = "The application that sent you here gave a wrong address to retu
 
 @dataclass(frozen=True, slots=True)
 class LogoutRequest:
-    """A judged request: ``sid`` and ``subject`` are those of its hint, ``redirect_uri`` is registered."""
+    """A judged request: ``redirect_uri`` is registered, ``session`` stands for the one its hint names."""
 
     client_id: str = ""
     redirect_uri: str | None = None
     state: str | None = None
-    sid: str = ""
-    subject: str = ""
+    session: str = ""
 
     @property
     def hinted(self) -> bool:
         """Whether an ID token of this server came with it."""
-        return bool(self.sid)
+        return bool(self.session)
 
     def names(self, sid: str, user_id: str) -> bool:
         """Whether its hint was issued in this very session of this person."""
-        return self.hinted and (self.sid, self.subject) == (sid, user_id)
+        return self.session == _digest(sid, user_id)
 
     @property
     def location(self) -> str | None:
@@ -132,8 +131,7 @@ class EndSession:
             client_id=client_id,
             redirect_uri=uri,
             state=form.get("state") if uri is not None else None,
-            sid=claims.get("sid", ""),
-            subject=claims.get("sub", ""),
+            session=_digest(claims["sid"], claims["sub"]) if claims else "",
         )
 
     def _hint(self, text: str) -> dict[str, str]:
@@ -150,6 +148,11 @@ class EndSession:
             self._audit.record(Entry(Event.JWT_REJECTED, "denied", error.reason))
             raise _rejected("hint_invalid", WRONG_HINT) from error
         return {name: claims[name] for name in ("aud", "sub", "sid")}
+
+
+def _digest(sid: str, subject: str) -> str:
+    """What stands for a session and its person where a proxy may log it."""
+    return crypto.b64u(crypto.digest(f"{sid} {subject}"))
 
 
 def _rejected(reason: str, description: str, client_id: str = "") -> ProtocolError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from assertions import Signer
 from plugins.app import CODE_GRANTS, CODE_SCOPES, World
 from plugins.people import add_user
 
@@ -18,6 +19,7 @@ CODE_CLIENT: dict[str, Any] = {
     "grant_types": CODE_GRANTS,
     "scopes": [*CODE_SCOPES, "accounts:read", "reports"],
 }
+SIGNER = Signer()
 # made when a case names them
 CLIENTS: dict[str, dict[str, Any]] = {
     "web3": {"redirect_uris": ["https://third.example/cb", "https://third.example/cb?tenant=1"]},
@@ -37,6 +39,13 @@ CLIENTS: dict[str, dict[str, Any]] = {
     "acct1": {
         "redirect_uris": ["https://accounts.example/cb"],
         "authorization_details_types": ["account_information"],
+    },
+    # "web_pkjwt" proves itself by a key of its own
+    "web_pkjwt": {
+        "redirect_uris": ["https://pkjwt.example/cb"],
+        "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [SIGNER.public()]},
     },
     # all that the happy flow after every case needs
     "bystander": {"redirect_uris": [], "grant_types": ["client_credentials"], "scopes": ["payments:read"]},

@@ -23,6 +23,7 @@ from authserver.ip_allowlist import parse_address
 from authserver.models.authorization import Authorization, AuthorizationCode, Interaction
 from authserver.models.client import Client, ClientSecret, ResourceServer
 from authserver.models.grant import Grant
+from authserver.models.logout import LogoutDelivery
 from authserver.models.network import ClientNetwork
 from authserver.models.replay import Replay
 from authserver.models.scope import RateTier, Scope
@@ -40,6 +41,7 @@ STATE = [
     for model in (
         Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
         User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
+        LogoutDelivery,
     )
 ]  # fmt: skip
 # what an honest look or a refused guess may change: when a session was seen, how often somebody failed
@@ -153,6 +155,15 @@ def check_escaped(reply: Reply, sent: list[str]) -> None:
     for value in sent:
         if len(value) > 2 and set(value) & set("<>\"'"):
             assert value not in reply.text, f"{value[:80]!r} is in the page"
+
+
+def check_way_out(reply: Reply, registered: list[str]) -> None:
+    """Who was signed out stays here, or goes to a registered address with the client's state alone."""
+    assert not reply.html or all(map(_own, forms(reply)))
+    if reply.location and not _own(reply.location):
+        assert reply.status == 303, reply.status
+        uri = re.sub(r"[?&]state=[A-Za-z0-9%._~+*-]*$", "", reply.location)
+        assert uri in registered, f"{reply.location} is nobody's"
 
 
 def check_ways(reply: Reply, registered: list[str], issuer: str) -> None:

@@ -180,8 +180,10 @@ class Run(Stage):
         if reply.html:
             invariants.check_page(reply)
             invariants.check_escaped(reply, sent)
-        if reply.location or reply.html:
-            invariants.check_ways(reply, self._registered(), issuer)
+        if reply.request.target.startswith("/end_session"):
+            invariants.check_way_out(reply, self._registered("post_logout_redirect_uris"))
+        elif reply.location or reply.html:
+            invariants.check_ways(reply, self._registered("redirect_uris"), issuer)
         invariants.check_cookies(reply)
         if reply.status >= 400:
             if not reply.html:
@@ -217,9 +219,9 @@ class Run(Stage):
             fits = [(e, r) for e, r in told_events if e == event and (not reasons or r in reasons.split("|"))]
             assert fits, f"no audit row {wanted}, but {sorted(told_events)}"
 
-    def _registered(self) -> list[str]:
+    def _registered(self, member: str) -> list[str]:
         with self.world.services.database.reading() as connection:
-            found = connection.execute(select(table_of(Client).c.redirect_uris)).scalars()
+            found = connection.execute(select(table_of(Client).c[member])).scalars()
             return list(itertools.chain.from_iterable(found))
 
     def _last_row(self) -> int:

@@ -252,6 +252,7 @@ def populate(app: Flask) -> World:
             "token_endpoint_auth_method": method,
             "grant_types": grants,
             "redirect_uris": [f"https://{host}.example/cb"] if host else [],
+            "post_logout_redirect_uris": [f"https://{host}.example/bye"] if host else [],
             "scopes": [*scopes, *(CODE_SCOPES if host else [])],
             "profile": "oauth21",
             "tier": "gold",
