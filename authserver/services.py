@@ -30,16 +30,19 @@ from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
 from .oauth.authorizations import Authorizations
 from .oauth.client_auth import ClientAuthenticator
+from .oauth.client_keys import ClientKeys
 from .oauth.consent import Consents
 from .oauth.cors import Origins
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
+from .outgoing import Outgoing
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Links, Users
@@ -61,6 +64,7 @@ class Services:
     keys: KeyStore
     rotation: Rotation
     replay: ReplayGuard
+    outgoing: Outgoing
     throttle: Throttle
     scopes: Scopes
     clients: Clients
@@ -114,7 +118,10 @@ def build(app: Flask, settings: Settings) -> Services:
     sessions = Sessions(database, users, audit, settings, authorizations.end_for_session_in)
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
-    authenticator = ClientAuthenticator(clients, hasher)
+    replay = ReplayGuard(commits)
+    outgoing = Outgoing(settings)
+    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing), replay)
+    authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
         authenticator,
@@ -139,7 +146,8 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=Rotation(database, master, audit, settings),
-        replay=ReplayGuard(commits),
+        replay=replay,
+        outgoing=outgoing,
         throttle=throttle,
         scopes=scopes,
         clients=clients,

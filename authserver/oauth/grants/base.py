@@ -47,7 +47,7 @@ class PersonGrant(Grant):
     Everything is judged before it is spent; spending, its successor and the audit row are one transaction.
     """
 
-    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 
     def present(self, kind: Kind, parameter: str) -> Presented:
         """What the authenticated client hands in, if it was given to this client; ProtocolError otherwise."""
