@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from assertions import Signer, register
 
 from authserver import clock
 from authserver.errors import Invalid
@@ -129,7 +130,12 @@ def metadata_is_true(run: Run) -> None:
         elif name.endswith("_uri"):
             run.send({"status": 200}, send=f"GET {url.removeprefix(issuer)}")
     form = {"grant_type": "client_credentials", "scope": "reports"}
-    working = {"client_secret_basic": "web1", "client_secret_post": "web_post"}
+    register(run.world, "web_pkjwt", Signer(), scopes=["reports"])
+    working = {
+        "client_secret_basic": "web1",
+        "client_secret_post": "web_post",
+        "private_key_jwt": "web_pkjwt",
+    }
     assert set(document["token_endpoint_auth_methods_supported"]) == {*working, "none"}
     assert set(document["introspection_endpoint_auth_methods_supported"]) == set(working)
     assert set(document["revocation_endpoint_auth_methods_supported"]) == {*working, "none"}
