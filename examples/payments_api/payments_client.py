@@ -24,6 +24,10 @@ class Unknown(Exception):
     """Nobody knows whether the payment was made: ask again, with the same key."""
 
 
+class KeyTaken(Exception):
+    """Another payment stands under this key: somebody else's approval of the same order made it."""
+
+
 class PaymentsClient:
     """This shop as a client of the payments API; safe to share between threads."""
 
@@ -53,6 +57,8 @@ class PaymentsClient:
                 return body
             case 401:
                 raise TokenRefused
+            case 422:
+                raise KeyTaken
             case 400 | 403:
                 raise PaymentRefused
             case _:
