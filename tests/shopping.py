@@ -40,12 +40,12 @@ class Door:
     """An application on a loopback port of its own; ``faults[path]`` stands before it.
 
     A fault is "before" (503, the application never hears of it), "after" (its answer is lost) or a
-    function that is called first.
+    function that is called first and may give one of these.
     """
 
     def __init__(self, host: str) -> None:
         self.app: Any = None
-        self.faults: dict[str, str | Callable[[], object]] = {}
+        self.faults: dict[str, str | Callable[[], str | None]] = {}
         self.hits: Counter[str] = Counter()
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Silent)
         self.port = self._server.server_port
@@ -61,7 +61,7 @@ class Door:
         environ["wsgi.input"] = io.BytesIO(body)
         fault = self.faults.get(path)
         if callable(fault):
-            fault()
+            fault = fault()
         if fault == "before":
             return Response(status=503)(environ, start_response)
         if fault == "after":

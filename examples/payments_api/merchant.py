@@ -182,8 +182,6 @@ def serve_callback(app: Flask, shop: Shop) -> None:
         attempt = shop.orders.attempt(browser(), answer.get("state", ""))
         if attempt is None:
             raise Notice(400, "unknown_answer")
-        if attempt.used:
-            return after_payment(shop, attempt.order_id)
         # RFC 9207 §2.4: an answer of another issuer is not looked at any further
         if answer.get("iss") != shop.settings.issuer:
             raise Notice(400, "foreign_answer")

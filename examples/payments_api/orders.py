@@ -68,7 +68,6 @@ class Attempt:
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
-    used: bool = False
 
     @property
     def id(self) -> str:
@@ -126,7 +125,7 @@ class Orders:
             row = db.execute(sql + " WHERE a.state = ? AND o.browser = ?", values).fetchone()
         if row is None:
             return None
-        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"], bool(row["used"]))
+        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"])
 
     def take(self, attempt: Attempt) -> bool:
         """Tell whether this attempt, and no other, may now turn its code into a payment."""

@@ -437,6 +437,31 @@ def test_an_attempt_that_was_too_slow_pays_nothing(
     assert len(market.payments()) == market.site.hits["/payments"] == 1
 
 
+def test_the_failure_of_a_slow_attempt_says_nothing_about_the_one_that_overtook_it(
+    market: Market, alice: Buyer
+) -> None:
+    first, second = (alice.decide(alice.checkout()) for _ in range(2))
+    overtaken: list[str] = []
+
+    def slow() -> str | None:
+        if overtaken:
+            return None
+        overtaken.append("")
+        market.change_orders("since = since - 61")
+        market.site.faults["/payments"] = "after"
+        overtaken.append(heading(alice.get(second)))
+        return "before"
+
+    market.issuer.faults["/token"] = slow
+    page = alice.get(first)
+    assert overtaken == ["", heading(page)] == ["", "Your payment is being made"]
+    market.site.faults.clear()
+    assert (
+        heading(alice.follow(alice.submit(page, f"/shop/orders/{market.order()['id']}/check"))) == "Receipt"
+    )
+    assert len(market.payments()) == 1
+
+
 # Forms, headers, settings.
 
 
