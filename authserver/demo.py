@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import crypto
-from .clients.registry import SECRET_METHODS
+from .clients.metadata import SECRET_METHODS
 from .login import PasswordHasher
 from .services import Services
 
