@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 import sqlite3
@@ -114,24 +113,21 @@ class Market:
 
     def order(self) -> dict[str, Any]:
         """The shop's only order."""
-        orders = _rows(self.directory / "shop.db", "SELECT * FROM shop_order")
+        orders = _rows(self.directory / "orders.db", "SELECT * FROM shop_order")
         assert len(orders) == 1
         return orders[0]
 
     def change_orders(self, sql: str) -> None:
-        connection = sqlite3.connect(self.directory / "shop.db")
+        connection = sqlite3.connect(self.directory / "orders.db")
         connection.execute(f"UPDATE shop_order SET {sql}")
         connection.commit()
         connection.close()
 
-    def revoke(self, token: str) -> None:
-        """The shop itself gives a token back (RFC 7009)."""
+    def end_approval(self) -> None:
+        """The token that the shop holds for its only order counts no more (RFC 7009)."""
         shop = (self.shop_settings.client_id, self.shop_settings.client_secret)
-        httpx.post(f"{self.issuer.url}/revoke", data={"token": token}, auth=shop).raise_for_status()
-
-    def tokens(self) -> dict[str, Any]:
-        """The tokens that the shop holds for its only order."""
-        return dict(json.loads(self.order()["tokens"]))
+        form = {"token": self.order()["token"]}
+        httpx.post(f"{self.issuer.url}/revoke", data=form, auth=shop).raise_for_status()
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
     GET  /                          the basket, and the button to pay
     POST /shop/checkout             an order, and off to the bank
-    GET  /shop/callback             back from the bank: code → tokens → payment
+    GET  /shop/callback             back from the bank: code → token → payment
     GET  /shop/orders/<id>          what became of the order: its receipt, or what to do next
     POST /shop/orders/<id>/pay      try again
     POST /shop/orders/<id>/check    ask again what became of a payment
@@ -20,7 +20,7 @@ from typing import Any
 from flask import Flask, Response, abort, redirect, render_template, request, url_for
 
 from . import shop_pages
-from .issuer_client import IssuerClient, Refused, Tokens, Unreachable
+from .issuer_client import IssuerClient, Refused, Unreachable
 from .orders import Attempt, Order, Orders
 from .payments_client import KeyTaken, PaymentRefused, PaymentsClient, TokenRefused, Unknown
 from .settings import ShopSettings
@@ -89,12 +89,12 @@ class Shop:
         return see_other(url)
 
     def redeem(self, attempt: Attempt, code: str) -> None:
-        """Turn the code into tokens and these into a payment; whatever happens, the order tells it."""
+        """Turn the code into a token and that into a payment; whatever happens, the order tells it."""
         order_id = attempt.order_id
         if not self.orders.take(attempt):
             return
         try:
-            tokens = self.issuer.redeem(code, attempt, details_for(order_id))
+            access_token = self.issuer.redeem(code, attempt, details_for(order_id))
         except Unreachable:
             log.warning("order %s: the token endpoint does not answer", order_id)
             self.orders.failed(order_id, attempt.id, "unreachable")
@@ -103,9 +103,9 @@ class Shop:
             log.warning("order %s: %s", order_id, refusal)
             self.orders.failed(order_id, attempt.id, "not_approved")
             return
-        # From here on the payment may be made: first the tokens rest, then they are used.
-        if self.orders.hold(attempt, tokens):
-            self.pay(attempt, tokens["access_token"])
+        # From here on the payment may be made: first the token rests, then it is used.
+        if self.orders.hold(attempt, access_token):
+            self.pay(attempt, access_token)
 
     def pay(self, attempt: Attempt, access_token: str) -> None:
         """Ask for the payment for the first time."""
@@ -124,27 +124,17 @@ class Shop:
         """Find out what became of a payment, by asking for the same one with the same key."""
         if order.abandoned:
             self.orders.failed(order.id, order.attempt, "interrupted")
-        elif order.tokens is not None and self.orders.ask(order):
-            try:
-                self.orders.paid(order.id, self._asked(order, order.tokens))
-            except PaymentRefused:
-                self.orders.failed(order.id, order.attempt, "refused")
-            except (TokenRefused, Refused, KeyTaken):
-                # Nothing is left to ask with. A new approval is safe: this order's key stays the same.
-                self.orders.doubted(order.id, order.attempt)
-            except (Unknown, Unreachable):
-                log.warning("order %s: still unknown", order.id)
-            finally:
-                self.orders.answered(order)
-
-    def _asked(self, order: Order, tokens: Tokens) -> dict[str, Any]:
-        payment = payment_for(order.id)
+        if order.token is None:
+            return
         try:
-            return self.payments.pay(order.id, payment, tokens["access_token"])
-        except TokenRefused:
-            tokens = self.issuer.refresh(tokens)
-            self.orders.refreshed(order, tokens)
-            return self.payments.pay(order.id, payment, tokens["access_token"])
+            self.orders.paid(order.id, self.payments.pay(order.id, payment_for(order.id), order.token))
+        except PaymentRefused:
+            self.orders.failed(order.id, order.attempt, "refused")
+        except (TokenRefused, KeyTaken):
+            # Nothing is left to ask with. A new approval is safe: this order's key stays the same.
+            self.orders.doubted(order.id, order.attempt)
+        except Unknown:
+            log.warning("order %s: still unknown", order.id)
 
 
 # 3. The basket, and off to the bank.

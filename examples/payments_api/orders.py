@@ -7,10 +7,10 @@
 
 An order is sent to the bank as often as its buyer likes: every attempt has a state, a nonce and a code
 verifier of its own. The first attempt that comes back with a code takes the order to `paying`, alone:
-each step is one UPDATE whose row count is the verdict. Tokens rest here before they are used, so that
-whoever finds an order in `paying` after a crash knows: without tokens nothing was paid; with tokens the
-same payment is asked for again under the same Idempotency-Key. When there is nothing left to ask with,
-the order stays in doubt until it is paid: a later refusal says nothing about the earlier approval.
+each step is one UPDATE whose row count is the verdict. The access token rests here before it is used, so
+that whoever finds an order in `paying` after a crash knows: without a token nothing was paid; with one
+the same payment is asked for again under the same Idempotency-Key. When the token has expired meanwhile,
+the order is in doubt until it is paid: a later refusal says nothing about the earlier approval.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shop_order (
     id TEXT PRIMARY KEY, browser TEXT NOT NULL, basket INTEGER NOT NULL, created REAL NOT NULL,
     state TEXT NOT NULL DEFAULT 'open', since REAL NOT NULL, reason TEXT, doubt INTEGER NOT NULL DEFAULT 0,
-    attempt TEXT, tokens TEXT, asked REAL, receipt TEXT, UNIQUE (browser, basket));
+    attempt TEXT, token TEXT, receipt TEXT, UNIQUE (browser, basket));
 CREATE TABLE IF NOT EXISTS attempt (
     state TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES shop_order (id), created REAL NOT NULL,
     nonce TEXT NOT NULL, code_verifier TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0);
@@ -51,13 +51,13 @@ class Order:
     reason: str | None
     doubt: bool
     attempt: str | None = field(repr=False)
-    tokens: dict[str, Any] | None = field(repr=False)
+    token: str | None = field(repr=False)
     receipt: dict[str, Any] | None
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody can be working on it any more, before there were tokens to pay with."""
-        return self.state == "paying" and self.tokens is None and self.since < time() - _LEASE_SECONDS
+        """Whether nobody can be working on it any more, before there was a token to pay with."""
+        return self.state == "paying" and self.token is None and self.since < time() - _LEASE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -133,14 +133,14 @@ class Orders:
             if not _use(db, attempt) or not _move(db, attempt.order_id, "paying", *_free()):
                 return False
             mine = (attempt.id, attempt.order_id)
-            db.execute("UPDATE shop_order SET attempt = ?, asked = NULL WHERE id = ?", mine)
+            db.execute("UPDATE shop_order SET attempt = ? WHERE id = ?", mine)
             return True
 
-    def hold(self, attempt: Attempt, tokens: dict[str, Any]) -> bool:
-        """Tell whether the tokens rest here; False if this attempt was too slow and lost the order."""
+    def hold(self, attempt: Attempt, access_token: str) -> bool:
+        """Tell whether the token rests here; False if this attempt was too slow and lost the order."""
         with self._transaction() as db:
-            sql = "UPDATE shop_order SET tokens = ? WHERE id = ? AND " + _HELD
-            return db.execute(sql, (json.dumps(tokens), attempt.order_id, attempt.id)).rowcount == 1
+            sql = "UPDATE shop_order SET token = ? WHERE id = ? AND " + _HELD
+            return db.execute(sql, (access_token, attempt.order_id, attempt.id)).rowcount == 1
 
     def paid(self, order_id: str, receipt: dict[str, Any]) -> None:
         """The order is paid, for good."""
@@ -167,28 +167,6 @@ class Orders:
             if _move(db, order_id, "declined", _HELD, attempt_id):
                 db.execute("UPDATE shop_order SET doubt = 1 WHERE id = ?", (order_id,))
 
-    def ask(self, order: Order) -> bool:
-        """Tell whether the caller, and nobody else, may ask now what became of a payment.
-
-        A refresh token is good for one use: of two who use it, the issuer would trust neither.
-        """
-        with self._transaction() as db:
-            sql = "UPDATE shop_order SET asked = ? WHERE id = ? AND (asked IS NULL OR asked < ?) AND " + _HELD
-            values = (time(), order.id, time() - _LEASE_SECONDS, order.attempt)
-            return db.execute(sql, values).rowcount == 1
-
-    def answered(self, order: Order) -> None:
-        """The next one may ask."""
-        with self._transaction() as db:
-            sql = "UPDATE shop_order SET asked = NULL WHERE id = ? AND " + _HELD
-            db.execute(sql, (order.id, order.attempt))
-
-    def refreshed(self, order: Order, tokens: dict[str, Any]) -> None:
-        """Newer tokens of the same approval rest here."""
-        with self._transaction() as db:
-            sql = "UPDATE shop_order SET tokens = ? WHERE id = ? AND " + _HELD
-            db.execute(sql, (json.dumps(tokens), order.id, order.attempt))
-
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
@@ -210,14 +188,14 @@ _HELD = "state = 'paying' AND attempt = ?"
 
 
 def _free() -> tuple[str, float]:
-    # Nobody has the order, or whoever had it died before there were tokens.
-    free = "(state IN ('open', 'sent', 'declined') OR (state = 'paying' AND tokens IS NULL AND since < ?))"
+    # Nobody has the order, or whoever had it died before there was a token.
+    free = "(state IN ('open', 'sent', 'declined') OR (state = 'paying' AND token IS NULL AND since < ?))"
     return free, time() - _LEASE_SECONDS
 
 
 def _move(db: sqlite3.Connection, order_id: str, state: str, when: str, *values: Any) -> bool:
-    # Whatever the order becomes, the tokens of what it was are of no more use.
-    sql = "UPDATE shop_order SET state = ?, since = ?, reason = NULL, tokens = NULL WHERE id = ? AND "
+    # Whatever the order becomes, the token of what it was is of no more use.
+    sql = "UPDATE shop_order SET state = ?, since = ?, reason = NULL, token = NULL WHERE id = ? AND "
     return db.execute(sql + when, (state, time(), order_id, *values)).rowcount == 1
 
 
@@ -234,9 +212,9 @@ def _order(db: sqlite3.Connection, where: str, *values: Any) -> Order | None:
     row = db.execute(f"SELECT * FROM shop_order WHERE {where}", values).fetchone()
     if row is None:
         return None
-    tokens, receipt = (json.loads(row[name]) if row[name] else None for name in ("tokens", "receipt"))
-    told = (row["id"], row["state"], row["since"], row["reason"], bool(row["doubt"]), row["attempt"])
-    return Order(*told, tokens, receipt)
+    receipt = json.loads(row["receipt"]) if row["receipt"] else None
+    told = (row["id"], row["state"], row["since"], row["reason"], bool(row["doubt"]))
+    return Order(*told, row["attempt"], row["token"], receipt)
 
 
 def _basket(db: sqlite3.Connection, browser: str) -> int:

@@ -1,5 +1,6 @@
 """What a client does at the payments API: ask for one payment, once, and understand every answer."""
 
+import weakref
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -34,6 +35,7 @@ class PaymentsClient:
     def __init__(self, settings: ShopSettings) -> None:
         self._url = settings.payments_url
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        weakref.finalize(self, self._http.close)
         self._places = BoundedSemaphore(AT_A_TIME)
 
     def pay(self, order_id: str, payment: dict[str, Any], access_token: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_a_person_pays_and_gets_a_receipt(market: Market, alice: Buyer) -> None:
         assert shown.replace("\N{NO-BREAK SPACE}", " ") in text
     assert f"{debtor[:4]} •••• {debtor[-4:]}" in text
     assert debtor not in receipt.text
-    assert (order["state"], order["tokens"]) == ("paid", None)
+    assert (order["state"], order["token"]) == ("paid", None)
 
 
 def test_whoever_says_no_at_the_bank_has_not_paid_and_may_try_again(market: Market, alice: Buyer) -> None:
@@ -305,34 +305,12 @@ def test_without_an_answer_of_the_payments_api_the_shop_asks_again_and_pays_once
     assert len(market.payments()) == 1
 
 
-def test_an_access_token_that_is_over_is_renewed_to_ask_again(market: Market, alice: Buyer) -> None:
-    market.site.faults["/payments"] = "after"
-    page = alice.get(alice.decide(alice.checkout()))
-    market.site.faults.clear()
-    market.revoke(market.tokens()["access_token"])
-    check = f"/shop/orders/{market.order()['id']}/check"
-    assert heading(alice.follow(alice.submit(page, check))) == "Receipt"
-    assert len(market.payments()) == 1
-
-
-def test_of_many_who_ask_again_one_renews_the_token(market: Market, alice: Buyer) -> None:
-    market.site.faults["/payments"] = "after"
-    page = alice.get(alice.decide(alice.checkout()))
-    market.site.faults.clear()
-    market.revoke(market.tokens()["access_token"])
-    check = f"/shop/orders/{market.order()['id']}/check"
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda _n: alice.submit(page, check), range(6)))
-    assert heading(alice.get(f"/shop/orders/{market.order()['id']}")) == "Receipt"
-    assert len(market.payments()) == 1
-
-
 def doubtful(market: Market, alice: Buyer, fault: str) -> httpx.Response:
     """The page of an order that may be paid, after the approval has ended."""
     market.site.faults["/payments"] = fault
     page = alice.get(alice.decide(alice.checkout()))
     market.site.faults.clear()
-    market.revoke(market.tokens()["refresh_token"])
+    market.end_approval()
     page = alice.follow(alice.submit(page, f"/shop/orders/{market.order()['id']}/check"))
     assert heading(page) == "Did this payment go through?"
     return page
@@ -373,7 +351,7 @@ def test_another_persons_approval_of_a_doubtful_order_pays_nothing(market: Marke
 
 
 @pytest.mark.parametrize("where", [(IssuerClient, "redeem"), (Orders, "hold")])
-def test_a_crash_before_there_were_tokens_leaves_an_order_that_can_be_paid(
+def test_a_crash_before_there_was_a_token_leaves_an_order_that_can_be_paid(
     market: Market, alice: Buyer, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
 ) -> None:
     with monkeypatch.context() as patch:
@@ -395,7 +373,7 @@ def test_a_crash_before_there_were_tokens_leaves_an_order_that_can_be_paid(
 @pytest.mark.parametrize(
     ("where", "made"), [((PaymentsClient, "pay"), 0), ((Orders, "paid"), 1)], ids=["before", "after"]
 )
-def test_a_crash_after_there_were_tokens_is_made_good_by_asking_again(
+def test_a_crash_after_there_was_a_token_is_made_good_by_asking_again(
     market: Market,
     alice: Buyer,
     monkeypatch: pytest.MonkeyPatch,
@@ -406,7 +384,7 @@ def test_a_crash_after_there_were_tokens_is_made_good_by_asking_again(
         patch.setattr(*where, crash)
         assert alice.get(alice.decide(alice.checkout())).status_code == 500
     assert len(market.payments()) == made
-    # even long after: with tokens there is no other way out than to ask
+    # even long after: with a token there is no other way out than to ask
     market.change_orders("since = since - 3600")
     path = f"/shop/orders/{market.order()['id']}"
     page = alice.get(path)

@@ -454,6 +454,7 @@ NOT_APPROVED: dict[str, list[dict[str, Any]]] = {
     "an unknown member": [approved(requestedExecutionDate="2030-01-01")],
     "a broken account": [approved(debtorAccount={"iban": "x"})],
     "locations that are no list": [approved(locations=7)],
+    "a location that is no list": [approved(locations=DEFAULT_AUDIENCE)],
 }
 
 
