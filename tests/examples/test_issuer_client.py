@@ -35,9 +35,7 @@ class Bank(FakeIssuer):
 
     def __init__(self) -> None:
         super().__init__()
-        endpoints = {"authorization_endpoint": f"{self.identifier}/authorize"}
-        endpoints["token_endpoint"] = f"{self.identifier}/token"
-        self.replies[METADATA] = Reply(body=json.dumps(self.metadata(**endpoints)).encode())
+        self.tell()
         self.replies["/token"] = self.token
         self.response: dict[str, Any] = {
             "access_token": ACCESS_TOKEN,
@@ -47,6 +45,11 @@ class Bank(FakeIssuer):
         }
         self.claims: dict[str, Any] = {}
         self.header: dict[str, Any] = {}
+
+    def tell(self, **changes: Any) -> None:
+        """Publish metadata."""
+        endpoints = {f"{name}_endpoint": f"{self.identifier}/{name}" for name in ("authorization", "token")}
+        self.replies[METADATA] = Reply(body=json.dumps(self.metadata(**endpoints | changes)).encode())
 
     def id_token(self) -> str:
         now = int(time.time())
@@ -90,7 +93,7 @@ def redeem(client: IssuerClient) -> str:
 @pytest.mark.spec("RFC 9396", "3")
 def test_the_browser_takes_the_whole_request_along(client: IssuerClient, bank: Bank) -> None:
     url = urlsplit(client.authorization_url(ATTEMPT, PAYMENT))
-    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{bank.identifier}/authorize"
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{bank.identifier}/authorization"
     sent = dict(parse_qsl(url.query, strict_parsing=True))
     digest = hashlib.sha256(ATTEMPT.code_verifier.encode()).digest()
     assert json.loads(sent.pop("authorization_details")) == [PAYMENT]
@@ -231,15 +234,14 @@ def test_what_is_no_answer_is_told_apart_from_a_refusal(
 
 @pytest.mark.spec("RFC 8414", "3.3")
 def test_metadata_of_another_issuer_is_not_used(client: IssuerClient, bank: Bank) -> None:
-    told = bank.metadata(issuer="https://other.example", token_endpoint="https://other.example/token")
-    bank.replies[METADATA] = Reply(body=json.dumps(told).encode())
+    bank.tell(issuer="https://other.example")
     with pytest.raises(Unreachable):
         redeem(client)
     assert bank.hits["/token"] == 0
 
 
 def test_metadata_without_an_endpoint_is_no_answer(client: IssuerClient, bank: Bank) -> None:
-    bank.replies[METADATA] = Reply(body=json.dumps(bank.metadata()).encode())
+    bank.tell(authorization_endpoint=None)
     with pytest.raises(Unreachable):
         client.authorization_url(ATTEMPT, PAYMENT)
     bank.replies[METADATA] = Reply(body=b"[]")
