@@ -136,11 +136,15 @@ class Buyer:
 
     market: Market
     username: str = "alice"
+    shop: str = ""
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20))
+
+    def __post_init__(self) -> None:
+        self.shop = self.shop or self.market.site.url
 
     def get(self, url: str) -> httpx.Response:
         """The page at ``url``, after all redirects."""
-        return self.follow(self.client.get(urljoin(self.market.site.url, url)))
+        return self.follow(self.client.get(urljoin(self.shop, url)))
 
     def follow(self, response: httpx.Response) -> httpx.Response:
         while response.status_code == 303:
@@ -172,7 +176,7 @@ class Buyer:
         answer = self.submit(asked, "/consent", account=accounts[account], decision=decision)
         assert answer.status_code == 303
         location = answer.headers["Location"]
-        assert location.startswith(f"{self.market.site.url}{CALLBACK}?"), location
+        assert location.startswith(f"{self.shop}{CALLBACK}?"), location
         return str(location)
 
     def close(self) -> None:
