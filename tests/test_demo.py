@@ -11,15 +11,20 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from flask import Flask
 from plugins.people import hidden_fields
 from services import free_port
+from werkzeug.test import Client
 
 from authserver import demo as demo_data
+from authserver.app import services_of
+from authserver.config import Settings, SettingsRefused
 from authserver.login.password_login import Browser
 from authserver.services import Services
 
@@ -140,6 +145,39 @@ def test_the_demo_pays_survives_a_restart_and_stops_on_ctrl_c(tmp_path: Path) ->
         assert secret is None or secret not in "\n".join(again.lines)
     again.interrupt()
     assert "Traceback" not in "\n".join(again.lines)
+
+
+def home(app: Flask) -> str:
+    return Client(app).get("/", base_url=services_of(app).settings.issuer).text
+
+
+def test_the_home_page_says_where_to_begin_and_leads_to_the_demo_where_that_runs(
+    make_app: Callable[..., Flask],
+) -> None:
+    app = make_app()
+    text = home(app)
+    assert "Go to the shop" not in text
+    assert "alice" not in text
+    paths = re.findall(r'<a href="(/[^"]*)"', text)
+    assert len(paths) == 5
+    for path in paths:
+        answer = Client(app).get(path, base_url=services_of(app).settings.issuer)
+        assert answer.status_code in (200, 303), path
+    text = home(make_app(demo_url="http://127.0.0.1:8001/"))
+    assert '<a href="http://127.0.0.1:8001/" role="button">Go to the shop</a>' in text
+    assert "demo.json" in text
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "//x.example", "x", "ftp://x.example"])
+def test_a_demo_that_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(SettingsRefused, match="DEMO_URL"):
+        Settings.load({"AUTHSERVER_DEMO_URL": url})
+
+
+def test_no_demo_stands_beside_a_real_bank() -> None:
+    production = {"AUTHSERVER_PROFILE": "production", "AUTHSERVER_ISSUER": "https://auth.example.com"}
+    with pytest.raises(SettingsRefused, match="AUTHSERVER_DEMO_URL must be off in production"):
+        Settings.load(production | {"AUTHSERVER_DEMO_URL": "http://127.0.0.1:8001/"})
 
 
 # What is seeded, in this process.
