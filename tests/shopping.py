@@ -39,12 +39,12 @@ class Door:
     """An application on a loopback port of its own; ``faults[path]`` stands before it.
 
     A fault is "before" (503, the application never hears of it), "after" (its answer is lost) or a
-    function that is called first and may give one of these.
+    function that is called first and may give one of these, or the answer.
     """
 
     def __init__(self, host: str) -> None:
         self.app: Any = None
-        self.faults: dict[str, str | Callable[[], str | None]] = {}
+        self.faults: dict[str, str | Callable[[], str | Response | None]] = {}
         self.hits: Counter[str] = Counter()
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Silent)
         self.port = self._server.server_port
@@ -61,6 +61,8 @@ class Door:
         fault = self.faults.get(path)
         if callable(fault):
             fault = fault()
+        if isinstance(fault, Response):
+            return fault(environ, start_response)
         if fault == "before":
             return Response(status=503)(environ, start_response)
         if fault == "after":
@@ -96,7 +98,9 @@ class Market:
         self.shop_settings = ShopSettings.from_environ(environ)
         assert self.shop_settings is not None
         self.shop = merchant.create_shop(self.shop_settings)
-        self.site.app = site.join(self.shop, payments_api.create_app(Settings.from_demo(path, self.database)))
+        self.served = self.site.app = site.join(
+            self.shop, payments_api.create_app(Settings.from_demo(path, self.database))
+        )
         return self
 
     def close(self) -> None:

@@ -33,11 +33,13 @@ CREATE TABLE IF NOT EXISTS attempt (
     state TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES shop_order (id), created REAL NOT NULL,
     nonce TEXT NOT NULL, code_verifier TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created);
+CREATE INDEX IF NOT EXISTS shop_order_state ON shop_order (state, since);
 """
 _BUSY_SECONDS = 2.0
 # Longer than any call to the issuer or the API: whoever has not finished by then has died.
 _LEASE_SECONDS = 60
 _KEEP_SECONDS = 24 * 3600
+_KEEP_UNPAID_SECONDS = 30 * 24 * 3600
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -92,6 +94,7 @@ class Orders:
     def order(self, browser: str, basket: int) -> Order | None:
         """Return the order of this basket, made now if it is the first time; None for an unknown basket."""
         with self._transaction() as db:
+            _forget(db, time())
             if basket == _basket(db, _digest(browser)):
                 order_id = "".join(secrets.choice(_LETTERS) for _ in range(10))
                 row = (order_id, _digest(browser), basket, time(), time())
@@ -110,7 +113,6 @@ class Orders:
         attempt = Attempt(order.id, state, nonce, code_verifier)
         now = time()
         with self._transaction() as db:
-            db.execute("DELETE FROM attempt WHERE created < ?", (now - _KEEP_SECONDS,))
             if not _move(db, order.id, "sent", *_free()):
                 return None
             row = (attempt.id, order.id, now, attempt.nonce, attempt.code_verifier)
@@ -191,6 +193,13 @@ def _free() -> tuple[str, float]:
     # Nobody has the order, or whoever had it died before there was a token.
     free = "(state IN ('open', 'sent', 'declined') OR (state = 'paying' AND token IS NULL AND since < ?))"
     return free, time() - _LEASE_SECONDS
+
+
+def _forget(db: sqlite3.Connection, now: float) -> None:
+    # What was never paid, and cannot have been, is of no use to anybody.
+    db.execute("DELETE FROM attempt WHERE created < ?", (now - _KEEP_SECONDS,))
+    sql = "DELETE FROM shop_order WHERE state IN ('open', 'sent', 'declined') AND NOT doubt AND since < ?"
+    db.execute(sql, (now - _KEEP_UNPAID_SECONDS,))
 
 
 def _move(db: sqlite3.Connection, order_id: str, state: str, when: str, *values: Any) -> bool:

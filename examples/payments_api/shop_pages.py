@@ -109,7 +109,8 @@ def account(iban: str) -> str:
 
 def moment(seconds: float) -> str:
     """Return a time for people, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%-d %B %Y, %H:%M UTC")
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def _token(name: str) -> str:

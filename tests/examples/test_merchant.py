@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 from shopping import CALLBACK, Buyer, Market, heading, words
+from werkzeug import Response
 
 from examples.payments_api.issuer_client import IssuerClient
 from examples.payments_api.orders import Orders
@@ -120,6 +121,14 @@ def test_an_error_of_the_bank_is_told_in_the_shops_own_words(
     assert "0900" not in page.text
     assert "alert" not in page.text
     assert market.payments() == []
+
+
+def test_whoever_turns_back_at_the_login_has_not_paid(market: Market, alice: Buyer) -> None:
+    login = alice.follow(alice.submit(alice.get("/"), "/shop/checkout"))
+    assert heading(login) == "Sign in"
+    page = alice.follow(alice.submit(login, "/authorize/cancel"))
+    assert heading(page) == "Payment not made"
+    assert f"You cancelled at your bank. {NOTHING}." in words(page)
 
 
 def test_the_page_of_an_order_that_is_at_the_bank_leads_there_again(market: Market, alice: Buyer) -> None:
@@ -305,6 +314,28 @@ def test_without_an_answer_of_the_payments_api_the_shop_asks_again_and_pays_once
     assert len(market.payments()) == 1
 
 
+@pytest.mark.parametrize("body", ["[]", "{}", '{"id": "x"}', '{"id": 7}', "paid"])
+def test_an_answer_that_tells_no_payment_is_no_receipt(market: Market, alice: Buyer, body: str) -> None:
+    market.site.faults["/payments"] = lambda: Response(body, 201, content_type="application/json")
+    page = alice.get(alice.decide(alice.checkout()))
+    market.site.faults.clear()
+    assert heading(page) == "Your payment is being made"
+    check = f"/shop/orders/{market.order()['id']}/check"
+    assert heading(alice.follow(alice.submit(page, check))) == "Receipt"
+    assert len(market.payments()) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 422, 429, 500])
+def test_what_the_payments_api_answers_is_told_for_what_it_is(
+    market: Market, alice: Buyer, status: int
+) -> None:
+    market.site.faults["/payments"] = lambda: Response("{}", status, content_type="application/json")
+    page = alice.get(alice.decide(alice.checkout()))
+    titles = {422: "Did this payment go through?"} | dict.fromkeys((400, 401, 403), "Payment not made")
+    assert heading(page) == titles.get(status, "Your payment is being made")
+    assert (NOTHING in words(page)) == (heading(page) == "Payment not made")
+
+
 def doubtful(market: Market, alice: Buyer, fault: str) -> httpx.Response:
     """The page of an order that may be paid, after the approval has ended."""
     market.site.faults["/payments"] = fault
@@ -488,6 +519,28 @@ def test_every_page_carries_the_headers_and_nothing_inline_or_from_elsewhere(
     styles = alice.get("/shop/static/shop.css")
     assert (styles.status_code, styles.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
     assert "http" not in styles.text
+
+
+def test_the_shop_leaves_all_other_paths_to_the_api(market: Market) -> None:
+    for path in ("/payments/x", "/shopping", "/nowhere", "/static/shop.css"):
+        assert httpx.get(market.site.url + path).headers["Content-Type"] == "application/json"
+    assert httpx.get(f"{market.site.url}/shop").headers["Location"] == "/"
+
+
+def test_orders_that_were_never_paid_are_forgotten_in_time(market: Market, alice: Buyer) -> None:
+    page = doubtful(market, alice, "after")
+    path = f"/shop/orders/{market.order()['id']}"
+    market.change_orders("since = since - 31 * 86400")
+    other = Buyer(market, "bob")
+    try:
+        other.checkout()
+    finally:
+        other.close()
+    # one that may be paid is kept
+    assert heading(alice.get(path)) == heading(page)
+    market.change_orders("since = since - 31 * 86400, doubt = 0")
+    alice.checkout()
+    assert alice.get(path).status_code == 404
 
 
 def test_receipts_may_live_on_another_host(open_market: Callable[..., Market]) -> None:
