@@ -18,7 +18,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '  %-12s %s\n' "$$name" "$$text"; done
 
-run: installed ## the demo: issuer on PORT (8000), payments API on the next port; Ctrl-C ends it
+run: installed ## the demo: issuer on PORT (8000), shop and payments API on the next port; Ctrl-C ends it
 	@exec $(BIN)/authserver demo run --port $(PORT)
 
 test: installed-dev ## every test; ARGS="tests/oauth -k par" picks some
