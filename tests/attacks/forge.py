@@ -179,4 +179,10 @@ FORGERIES: dict[str, Forgery] = {
     "aud_absent": lambda w, t: by_server(w, t, aud=None),
     "aud_is_a_number": lambda w, t: by_server(w, t, aud=7),
     "client_unknown": lambda w, t: by_server(w, t, client_id="nobody"),
+    # ID tokens of this server, for hints
+    "id_expired": lambda w, t: by_server(w, t, "JWT", iat=clock.now() - 600, exp=clock.now() - 300),
+    "id_other_issuer": lambda w, t: by_server(w, t, "JWT", iss="https://other.example"),
+    "id_no_subject": lambda w, t: by_server(w, t, "JWT", sub=None),
+    "id_no_audience": lambda w, t: by_server(w, t, "JWT", aud=None),
+    "id_subject_is_a_list": lambda w, t: by_server(w, t, "JWT", sub=["alice"]),
 }  # fmt: skip
