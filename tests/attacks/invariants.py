@@ -64,6 +64,7 @@ DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 PROTOCOL_WORDS = {
     "application/x-www-form-urlencoded",
     "application/json",
+    "text/html",
     "client",
     "token",
     "scope",
@@ -71,6 +72,7 @@ PROTOCOL_WORDS = {
     "refresh_token",
     "code_verifier",
     "redirect_uri",
+    "approve",
 }
 SHORT = 6
 # endpoints that programs speak to: their errors are JSON, whatever a caller would like to read

@@ -196,10 +196,7 @@ class Stage:
         kind, _, rest = name.partition(".")
         if kind in self._known:
             return self._known[kind](rest)
-        value = self.saved[kind]
-        for part in filter(None, rest.split(".")):
-            value = TWISTS[part](value) if isinstance(value, str) else value[part]
-        return str(value)
+        return _walked(self.saved[kind], rest.split("."))
 
     def _forged(self, rest: str) -> str:
         """``{forged.trick}`` is made from ``{at}``, ``{forged.trick.name}`` from what was saved so."""
@@ -213,10 +210,15 @@ class Stage:
         return urlencode({name: value for name, value in asked.items() if name not in without.split(".")})
 
     def _of_browser(self, what: str, rest: str) -> str:
-        name, _, field = rest.partition(".")
-        held: dict[str, str] = getattr(self.browser(name), what)
-        return held[field]
+        name, _, rest = rest.partition(".")
+        return _walked(getattr(self.browser(name), what), rest.split("."))
 
 
 def cookie_lines(held: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return (("Cookie", "; ".join(f"{name}={value}" for name, value in held.items())),) if held else ()
+
+
+def _walked(value: Any, way: list[str]) -> str:
+    for part in filter(None, way):
+        value = TWISTS[part](value) if isinstance(value, str) else value[part]
+    return str(value)
