@@ -179,6 +179,8 @@ FORGERIES: dict[str, Forgery] = {
     "aud_absent": lambda w, t: by_server(w, t, aud=None),
     "aud_is_a_number": lambda w, t: by_server(w, t, aud=7),
     "client_unknown": lambda w, t: by_server(w, t, client_id="nobody"),
+    "subject_unknown": lambda w, t: by_server(w, t, sub="nobody"),
+    "for_the_api_alone": lambda w, t: by_server(w, t, aud="https://api.example/accounts"),
     # ID tokens of this server, for hints
     "id_expired": lambda w, t: by_server(w, t, "JWT", iat=clock.now() - 600, exp=clock.now() - 300),
     "id_other_issuer": lambda w, t: by_server(w, t, "JWT", iss="https://other.example"),

@@ -73,6 +73,7 @@ PROTOCOL_WORDS = {
     "code_verifier",
     "redirect_uri",
     "approve",
+    "bearer",
 }
 SHORT = 6
 # endpoints that programs speak to: their errors are JSON, whatever a caller would like to read

@@ -40,6 +40,8 @@ class Run(Stage):
         self.clock: Any = None
         self.redis: Any = None
         self.live: Any = None
+        # started beside the first one, see actions/keys.py
+        self.apps: list[Any] = []
         cast.client(world, BYSTANDER)
         self._first_row = self._last_row()
 

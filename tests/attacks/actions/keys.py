@@ -6,14 +6,18 @@ import json
 from typing import Any
 
 import pytest
+from plugins.app import MASTER
+from pydantic import SecretStr
 
-from authserver import clock
+from authserver import clock, crypto
+from authserver.app import create_app, services_of
 from authserver.errors import Invalid
 from authserver.keys import Key
 from authserver.purge import purge as purge_rows
 
 from ..forge import active_key, claims_of, header_of, signed
 from ..runner import Run
+from ..wire import WSGIWire
 
 ALG = "ES256"
 
@@ -40,14 +44,31 @@ def make_keys(run: Run, algs: list[str]) -> None:
     run.world.services.versions.forget()
 
 
-def sign_with_retired_key(run: Run, save: str) -> None:
-    """A token dated after its key retired, with the claims of ``{at}`` otherwise."""
+def rotate(run: Run) -> None:
+    """The next key signs, the one before has retired."""
+    _rotate(run)
+
+
+def sign_with_retired_key(run: Run, save: dict[str, str]) -> None:
+    """JWTs dated after their key retired, otherwise like ones that there are: ``save`` names both."""
     retired = active_key(run.world)
     _rotate(run)
     run.clock.walk(10)
-    claims = claims_of(run.saved["at"]) | {"iat": clock.now(), "exp": clock.now() + 300}
-    run.saved[save] = signed(retired.pair, header_of(run.saved["at"]), claims)
-    run.secrets.add(run.saved[save])
+    for name, like in save.items():
+        text = run.fill(f"{{{like}}}")
+        claims = claims_of(text) | {"iat": clock.now(), "exp": clock.now() + 300}
+        run.saved[name] = signed(retired.pair, header_of(text), claims)
+        run.secrets.add(run.saved[name])
+
+
+def restart(run: Run, master_keys: list[str]) -> None:
+    """The server has started anew with these master keys, the first of which seals."""
+    texts = {"k1": MASTER, "k2": "k2:" + crypto.b64u(bytes(range(32, 64)))}
+    given = SecretStr(",".join(texts[name] for name in master_keys))
+    app = create_app(run.world.services.settings.model_copy(update={"master_keys": given}))
+    run.apps.append(app)
+    run.world.app, run.world.services = app, services_of(app)
+    run.wire = WSGIWire(app, run.world.services.settings.issuer)
 
 
 def rotation_too_early(run: Run) -> None:
