@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from assertions import register
 from plugins.app import CODE_GRANTS, CODE_SCOPES, World
 from plugins.people import add_user
 
 from authserver import crypto
+
+from .asserted import SIGNERS
 
 CODE_CLIENT: dict[str, Any] = {
     "state": "active",
@@ -38,6 +41,8 @@ CLIENTS: dict[str, dict[str, Any]] = {
         "redirect_uris": ["https://accounts.example/cb"],
         "authorization_details_types": ["account_information"],
     },
+    "web_pkjwt": {"scopes": ["reports"]},
+    "web_pkjwt2": {"scopes": ["reports"]},
     # all that the happy flow after every case needs
     "bystander": {"redirect_uris": [], "grant_types": ["client_credentials"], "scopes": ["payments:read"]},
 }
@@ -63,6 +68,9 @@ def person(world: World, name: str) -> Person:
 def client(world: World, client_id: str) -> None:
     """The client is registered."""
     if client_id in world.methods or client_id not in CLIENTS:
+        return
+    if client_id in SIGNERS:
+        register(world, client_id, SIGNERS[client_id], **CLIENTS[client_id])
         return
     values = CODE_CLIENT | {"client_id": client_id, "client_name": client_id} | CLIENTS[client_id]
     _, secret = world.services.clients.create(values)

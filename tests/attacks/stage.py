@@ -13,8 +13,9 @@ from plugins.app import World, basic
 
 from authserver import crypto
 from authserver.oauth import pkce
+from authserver.oauth.private_key_jwt import ASSERTION_TYPE
 
-from . import cast, forge
+from . import asserted, cast, forge
 from .browsers import Browser
 from .corpus import Case
 from .expectations import to_bytes
@@ -63,6 +64,7 @@ class Stage:
             "secret": lambda rest: self.world.secrets[rest],
             "basic": lambda rest: basic(rest, self.world.secrets[rest]),
             "forged": self._forged,
+            "assertion": self._assertion,
             "AZ": lambda _: self._asked_text(""),
             "AZ_without": self._asked_text,
             "username": lambda rest: self.person(rest).username,
@@ -104,7 +106,7 @@ class Stage:
 
     def call(self, case: Case) -> None:
         """Everybody whom the case names is there."""
-        named = set(re.findall(r"[a-z]+[0-9]?", json.dumps(case.steps)))
+        named = set(re.findall(r"[a-z_]+[0-9]?", json.dumps(case.steps)))
         for client_id in cast.CLIENTS:
             if client_id in named:
                 cast.client(self.world, client_id)
@@ -183,6 +185,9 @@ class Stage:
             form.setdefault("client_id", client_id)
             if method == "client_secret_post":
                 form.setdefault("client_secret", self.world.secrets[client_id])
+            elif method == "private_key_jwt":
+                form.setdefault("client_assertion_type", ASSERTION_TYPE)
+                form.setdefault("client_assertion", self._assertion(client_id))
 
     def fill(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -202,6 +207,12 @@ class Stage:
         """``{forged.trick}`` is made from ``{at}``, ``{forged.trick.name}`` from what was saved so."""
         trick, _, base = rest.partition(".")
         text = forge.FORGERIES[trick](self.world, self.fill(f"{{{base or 'at'}}}"))
+        self.secrets.add(text)
+        return text
+
+    def _assertion(self, rest: str) -> str:
+        """``{assertion.client}`` is a fresh one, ``{assertion.client.trick}`` one that proves nothing."""
+        text = asserted.assertion(self.world, *rest.split("."))
         self.secrets.add(text)
         return text
 
