@@ -27,6 +27,8 @@ CLIENTS: dict[str, dict[str, Any]] = {
     "once1": {"redirect_uris": ["https://once.example/cb"], "grant_types": ["authorization_code"]},
     "lax1": {"redirect_uris": ["https://lax.example/cb"], "require_pkce": False},
     "fapi1": {"redirect_uris": ["https://fapi.example/cb"], "profile": "fapi2"},
+    # no app, though it has a loopback address
+    "local1": {"redirect_uris": ["http://127.0.0.1/cb", "http://localhost/cb"]},
     "native1": {
         "token_endpoint_auth_method": "none",
         "application_type": "native",

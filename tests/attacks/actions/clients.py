@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import select
@@ -54,10 +53,7 @@ def differ(run: Run, first: str, second: str) -> None:
 
 def at_once(run: Run, steps: list[dict[str, Any]]) -> None:
     """Different requests at the same time; each gets an honest answer."""
-    requests = [run.request(step, []) for step in steps]
-    with ThreadPoolExecutor(len(requests)) as pool:
-        replies = list(pool.map(run.wire.send, requests))
-    for reply in replies:
+    for reply in run.at_once([run.request(step, []) for step in steps]):
         assert reply.status < 500, reply
         run.secrets |= given_out(reply)
 
