@@ -187,7 +187,7 @@ class Stage:
                 form.setdefault("client_secret", self.world.secrets[client_id])
             elif method == "private_key_jwt":
                 form.setdefault("client_assertion_type", ASSERTION_TYPE)
-                form.setdefault("client_assertion", self._assertion(client_id))
+                self.secrets.add(form.setdefault("client_assertion", self.world.assertions[client_id]()))
 
     def fill(self, value: Any) -> Any:
         if isinstance(value, list):
