@@ -161,11 +161,13 @@ def metadata_is_true(run: Run) -> None:
     assert set(document["token_endpoint_auth_methods_supported"]) == {*working, "none"}
     assert set(document["introspection_endpoint_auth_methods_supported"]) == set(working)
     assert set(document["revocation_endpoint_auth_methods_supported"]) == {*working, "none"}
+    # an assertion counts once, and that is remembered
+    remembered = {"web_pkjwt": {"replay": 1}}
     for client in working.values():
-        expect = {"status": 200, "issued": 1, "rows": None}
+        expect = {"status": 200, "issued": 1, "rows": remembered.get(client, {})}
         run.send(expect, **{"send": "POST /token", "as": client, "form": form})
     for client in (*working.values(), "spa1"):
-        expect = {"status": 200, "rows": None}
+        expect = {"status": 200, "rows": remembered.get(client, {})}
         run.send(expect, **{"send": "POST /revoke", "as": client, "form": {"token": "x"}})
     granted = ["client_credentials", "authorization_code", "refresh_token"]
     assert document["grant_types_supported"] == granted
