@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from flask import Request as FlaskRequest
 from flask import Response, current_app, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.utils import cached_property
 
 from .. import context
 from ..errors import ProtocolError, RequestRejected
@@ -14,6 +16,8 @@ from ..oauth.request import FORM, HTTPRequest, parse_form
 from ..oauth.response_mode import Reply
 
 if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
+
     from ..services import Services
 
 # Programs speak to these; everything else is a page for people.
@@ -21,6 +25,18 @@ PROTOCOL = frozenset({"oauth", "health"})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
+
+
+class Request(FlaskRequest):
+    """A request whose query may be no text: that is refused where it is read, and is no failure of ours."""
+
+    @cached_property
+    def args(self) -> MultiDict[str, str]:
+        """The parameters of the query; RequestRejected for bytes that are not UTF-8."""
+        try:
+            return super().args
+        except UnicodeDecodeError as error:
+            raise RequestRejected(400, "encoding", "The address is malformed.") from error
 
 
 class Refused(Exception):
