@@ -1,0 +1,805 @@
+"""Attacks on sessions and pages: planted cookies, forms of others, hosts, caches, errors, debug surfaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from typing import Any
+from unittest import mock
+from urllib.parse import urlencode, urlsplit
+
+from asking import CALLBACK, answer, decide, follow, request_id
+from plugins.people import PASSWORD, Browser, hidden_fields
+from sqlalchemy import exc
+from werkzeug.test import Client, TestResponse
+
+from authserver import crypto
+from authserver.db import Database
+
+from ..runner import Run
+from ._pages import (
+    FORGED,
+    Route,
+    alike,
+    browser,
+    check_bare,
+    check_json_error,
+    check_page,
+    copy_of,
+    forms,
+    nothing_changes,
+    own_fields,
+    pages,
+    person,
+    reasons_of,
+    routes,
+    send,
+)
+from ._terminal import command
+from ._walk import HTML, Walk, asked, payment, register
+
+COOKIE = re.compile(
+    r"(?P<prefix>__Host-)?(?P<name>sid|csrf|browser)=(?P<value>[\w-]{43});(?P<secure> Secure;)? HttpOnly; "
+    r"Path=/; SameSite=(?:Lax|Strict)"
+)
+GONE = re.compile(
+    r"(?:__Host-)?sid=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0;(?: Secure;)? HttpOnly; Path=/; "
+    r"SameSite=Lax"
+)
+
+
+# --- whose session ----------------------------------------------------------------------------------
+
+
+def planted_session(run: Run) -> None:
+    """A session, form cookie and request planted in a browser are worth nothing after a login."""
+    alice = person(run)
+    person(run, "mallory")
+    register(run, "shop")
+    mallory, held = browser(run, "mallory"), browser(run)
+    waiting = mallory.get(f"/authorize?{urlencode(asked('shop'))}")
+    id_ = request_id(waiting)
+    mallory.get(waiting.headers["Location"])
+    planted = {name: mallory.cookie(name) or "" for name in ("sid", "csrf", "browser")}
+    form = hidden_fields(mallory.get(f"/login?request={id_}").text, "/login")
+    for name, value in planted.items():
+        assert value
+        held.set_cookie(name, value)
+    done = held.post("/login", form | {"username": "alice", "password": PASSWORD})
+    assert (done.status_code, done.location) == (303, f"/authorize/resume?request={id_}")
+    assert {"session.created/", "session.rotated/other_user"} <= set(reasons_of(run, done))
+    assert held.cookie("sid") != planted["sid"]
+    assert held.cookie("csrf") != planted["csrf"]
+    assert "Alice" in held.get("/account").text
+    # what mallory still holds is nobody's
+    assert mallory.get("/account").location == "/login"
+    thief = browser(run)
+    for name, value in planted.items():
+        thief.set_cookie(name, value)
+    assert thief.get("/account").location == "/login"
+    assert thief.get(f"/authorize/resume?request={id_}").location == f"/login?request={id_}"
+    with nothing_changes(run):
+        for action, more in (
+            ("/consent", {"txn": id_, "decision": "approve"}),
+            ("/account/sessions/end", {}),
+        ):
+            assert thief.post(action, form | more).status_code in (303, 403)
+    # her first form after the login is made anew
+    with nothing_changes(run):
+        refused = held.post("/logout", form)
+        assert (refused.status_code, reasons_of(run, refused)) == (403, ["csrf.rejected/token"])
+    assert len(run.world.services.sessions.list(alice)) == 1
+
+
+def sessions_of_no_server(run: Run, values: list[str]) -> None:
+    """A value that the server never gave is not kept, nor does it break anything."""
+    person(run)
+    for value in values:
+        held = browser(run)
+        for name in ("sid", "csrf", "browser"):
+            held.set_cookie(name, value)
+        assert held.get("/account").location == "/login", value
+        assert held.get("/consent").status_code == 400
+        assert held.log_in().status_code == 303
+        assert (held.cookie("sid") or "") not in ("", value)
+        assert held.get("/account").status_code == 200
+        assert held.submit(held.get("/logout"), "/logout").status_code == 200
+
+
+def renewed_at_every_login(run: Run) -> None:
+    """Logging in again gives another cookie; the one before opens nothing, in any browser."""
+    alice = person(run)
+    held = browser(run, "alice")
+    before = [held.cookie("sid") or ""]
+    (first,) = run.world.services.sessions.list(alice)
+    for _ in range(3):
+        again = held.submit(
+            held.get(f"/login?request={'r' * 43}"), "/login", username="alice", password=PASSWORD
+        )
+        assert again.status_code == 303
+        assert "session.rotated/" in reasons_of(run, again)
+        before.append(held.cookie("sid") or "")
+    assert len(set(before)) == 4
+    for value in before[:-1]:
+        old = browser(run)
+        old.set_cookie("sid", value)
+        assert old.get("/account").location == "/login"
+    (last,) = run.world.services.sessions.list(alice)
+    assert (last.sid, last.digest != first.digest) == (first.sid, True)
+    assert held.get("/account").status_code == 200
+
+
+def plain_names_over_https(run: Run) -> None:
+    """Over https a cookie without the prefix that binds it to this very host counts for nothing."""
+    person(run)
+    held = Browser(run.world.app)
+    assert held.log_in().status_code == 303
+    host = urlsplit(held.issuer).netloc
+    kept = {name: _held(held, f"__Host-{name}", host) for name in ("sid", "csrf")}
+    run.secrets |= set(kept.values())
+    sid, bare = kept["sid"], Client(run.world.app, TestResponse, use_cookies=False)
+    for lines in (
+        f"sid={sid}", f"sid={sid}; csrf={kept['csrf']}", f"__host-sid={sid}", f"__Secure-sid={sid}",
+        f"Host-sid={sid}", f"__Host-SID={sid}", f"__Host-sid=x; __Host-sid={sid}", f"__Host-sid {sid}",
+        f'__Host-sid="{sid}x"', f"$Version=1; sid={sid}", f"__Host-sid={sid[:-1]}", f"__Host-sid={sid}x",
+        f"__Host-sid={sid.swapcase()}", f"__Host-sid=%20{sid}", f"__Host-sid={sid}; __Host-sid=",
+    ):  # fmt: skip
+        answered = bare.get("/account", base_url=held.issuer, headers={"Cookie": lines})
+        assert answered.headers["Location"] == "/login", lines
+    fine = bare.get("/account", base_url=held.issuer, headers={"Cookie": f"__Host-sid={kept['sid']}"})
+    assert fine.status_code == 200
+
+
+def _held(held: Browser, name: str, host: str) -> str:
+    found = held.client.get_cookie(name, domain=host)
+    assert found is not None, name
+    return found.value
+
+
+def cookies_over_https(run: Run) -> None:
+    """Every Set-Cookie of every page: bound to this host, for no script, opaque, short."""
+    _check_cookies(run, prefix="__Host-", secure=" Secure;")
+
+
+def cookies_on_loopback(run: Run) -> None:
+    """On the plain http of a developer's machine alone they lack Secure and the prefix that demands it."""
+    _check_cookies(run, prefix=None, secure=None)
+
+
+def _check_cookies(run: Run, prefix: str | None, secure: str | None) -> None:
+    seen = Walk(run).all() + [
+        send(browser(run), method, r.path) for r in routes(run) for method in ("GET", "POST")
+    ]
+    given: dict[str, set[str]] = {}
+    for answered in seen:
+        for line in answered.headers.getlist("Set-Cookie"):
+            assert len(line) < 4096
+            if GONE.fullmatch(line):
+                continue
+            fits = COOKIE.fullmatch(line)
+            assert fits, line
+            assert (fits["prefix"], fits["secure"]) == (prefix, secure), line
+            given.setdefault(fits["name"], set()).add(fits["value"])
+    assert set(given) == {"sid", "csrf", "browser"}
+    assert len(given["csrf"]) > 2 and len(given["sid"]) > 1
+
+
+# --- forms of others --------------------------------------------------------------------------------
+
+
+class _Scene:
+    """Alice signed in, a request that waits for her, another session, a link: all that forms change."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        services = run.world.services
+        alice = person(run)
+        person(run, "mallory")
+        register(run, "shop")
+        self.held, self.elsewhere = browser(run, "alice"), browser(run, "alice")
+        page = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
+        assert "Approve this payment?" in page.text
+        token = services.links.make(alice, "reset")
+        run.secrets.add(token)
+        shown = [
+            page,
+            self.held.get("/account"),
+            self.held.get("/logout"),
+            self.held.get(f"/enrol?token={token}"),
+        ]
+        shown.append(
+            follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', prompt='login'))}"))
+        )
+        self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
+        other = next(
+            s
+            for s in services.sessions.list(alice)
+            if s.digest != crypto.digest(self.held.cookie("sid") or "")
+        )
+        accounts = re.findall(r'name="account" value="([^"]+)"', page.text)
+        self.values = {
+            "sid": other.sid, "token": token, "password": "seven brown foxes sleep", "username": "alice",
+            "password_again": "seven brown foxes sleep", "decision": "approve", "account": accounts[0],
+            "client_id": "shop", "grant_id": "x", "_method": "POST",
+        }  # fmt: skip
+        covered = {route.path for route in forms(run)}
+        assert set(self.fields) <= covered
+        self.without_scene = sorted(covered - set(self.fields))
+
+    def form(self, path: str) -> dict[str, str]:
+        """What would do what the form at ``path`` does; of a form that no page here shows, as far as known."""
+        return self.values | self.fields.get(path, next(iter(self.fields.values())))
+
+    def alive(self) -> None:
+        """Nothing has happened to anything of it, and everything still works."""
+        assert self.held.get("/account").status_code == 200
+        assert self.elsewhere.get("/account").status_code == 200
+        assert self.held.get(f"/enrol?token={self.values['token']}").status_code == 200
+        done = self.held.post("/consent", self.form("/consent"))
+        assert "code" in answer(done)
+
+
+def get_and_head(run: Run, headers: list[dict[str, str]]) -> None:
+    """Whatever a form does, its address does nothing by GET, HEAD or any method but POST, with all its fields."""
+    scene = _Scene(run)
+    assert not scene.without_scene, f"no page of the scene shows a form for {scene.without_scene}"
+    with nothing_changes(run):
+        for route in routes(run):
+            for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"):
+                if method == "OPTIONS" and "OPTIONS" in route.methods:
+                    continue
+                for more in headers if method == "GET" else headers[:1]:
+                    query = urlencode(scene.form(route.path))
+                    done = send(scene.held, method, f"{route.path}?{query}", **more)
+                    _looked_at(run, route, method, done)
+    scene.alive()
+
+
+def _looked_at(run: Run, route: Route, method: str, done: TestResponse) -> None:
+    fine = {200, 303, 400, 401, 403, 404, 405, 410}
+    assert done.status_code in fine, (method, route.path, done.status_code)
+    assert not (done.headers.get("Location") or "/").startswith("http"), (method, route.path)
+    if method not in route.methods:
+        assert done.status_code == 405, (method, route.path)
+        # an address without a page has no row of its own where the flood of them would be a flood of rows
+        assert reasons_of(run, done) == ["http.rejected/method"], (method, route.path)
+
+
+def forms_of_others(run: Run) -> None:
+    """Every form, new ones too, takes the token that this browser got for this very form, from this site."""
+    scene = _Scene(run)
+    stranger = browser(run, "mallory")
+    theirs = hidden_fields(stranger.get("/logout").text, "/logout")["csrf"]
+    before_login = hidden_fields(browser(run).get("/login").text, "/login")["csrf"]
+    with nothing_changes(run):
+        for route in forms(run):
+            form = scene.form(route.path)
+            mine = form["csrf"]
+            others = {f["csrf"] for path, f in scene.fields.items() if path != route.path} - {mine}
+            tokens = ["", theirs, before_login, mine[:-1], mine.swapcase(), mine + "x", "x" * 43, *others]
+            for token in tokens:
+                _foreign(run, scene.held.post(route.path, form | {"csrf": token}), route)
+            bare = {k: v for k, v in form.items() if k != "csrf"}
+            _foreign(run, scene.held.post(route.path, bare), route)
+            _foreign(run, scene.held.post(f"{route.path}?csrf={mine}", bare), route)
+            _foreign(run, scene.held.post(route.path, bare, X_CSRF_Token=mine, X_CSRFToken=mine), route)
+            for origin in (
+                "https://evil.example",
+                "null",
+                "http://localhost:8000.evil.example",
+                "http://localhost",
+            ):
+                _foreign(run, scene.held.post(route.path, form, Origin=origin), route)
+            for site in ("cross-site", "same-site"):
+                _foreign(run, scene.held.post(route.path, form, Sec_Fetch_Site=site), route)
+            # a token and its cookie from another browser, beside the session of this one
+            tossed = copy_of(scene.held)
+            tossed.set_cookie("csrf", stranger.cookie("csrf") or "")
+            _foreign(run, tossed.post(route.path, form | {"csrf": theirs}), route)
+            for kind in ("text/plain", "multipart/form-data; boundary=x", "application/json", ""):
+                done = scene.held.post(route.path, urlencode(form).encode(), **{"Content-Type": kind})
+                assert done.status_code == 415, (route.path, kind, done.status_code)
+                check_page(done)
+    scene.alive()
+
+
+def _foreign(run: Run, done: TestResponse, route: Route) -> None:
+    assert done.status_code == 403, (route.path, done.status_code)
+    check_page(done)
+    assert [text.partition("/")[0] for text in reasons_of(run, done)] == ["csrf.rejected"], route.path
+
+
+# --- hosts ------------------------------------------------------------------------------------------
+
+
+def other_hosts(run: Run, hosts: list[str]) -> None:
+    """No address answers under another host's name, and none names another host because a header does."""
+    held = browser(run)
+    for route in routes(run):
+        method = "GET" if "GET" in route.methods else "POST"
+        for host in hosts:
+            done = held.client.open(route.path, method=method, base_url=held.issuer, headers={"Host": host})
+            if route.room == "health":
+                check_bare(done)
+                assert "evil" not in done.text
+                continue
+            assert done.status_code == 400, (route.path, host)
+            check_json_error(done)
+            assert reasons_of(run, done) == ["http.rejected/host"], (route.path, host)
+            assert "evil" not in done.text + str(done.headers)
+
+
+def forged_places(run: Run) -> None:
+    """Headers that name another host, scheme, path or method change nothing of any answer."""
+    person(run)
+    held = browser(run, "alice")
+    held.get("/authorize/resume")
+    for route in routes(run):
+        method = "GET" if "GET" in route.methods else "POST"
+        plain = send(held, method, route.path)
+        for header, value in FORGED.items():
+            if header == "Origin" and method == "POST":
+                continue
+            forged = send(held, method, route.path, **{header: value})
+            assert "evil" not in forged.text + str(forged.headers), (route.path, header)
+            if route.room != "health" and (route.room, header) != ("oauth", "Origin"):
+                assert alike(forged) == alike(plain), (route.path, header)
+    for method, path in (("GET", "/authorize?client_id=x"), ("POST", "/login")):
+        for value in ("DELETE", "TRACE", "PUT"):
+            done = send(
+                held, method, path, X_HTTP_Method_Override=value, X_HTTP_Method=value, X_Method_Override=value
+            )
+            assert done.status_code in (400, 403, 415), (method, value)
+
+
+# --- caches -----------------------------------------------------------------------------------------
+
+SHARED = ("/jwks", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
+
+
+def nothing_stored(run: Run) -> None:
+    """A cache between the server and many keeps keys, metadata and static files, and nothing else at all."""
+    walk = Walk(run)
+    seen = [done for done in walk.all() if done.mimetype == "text/html"]
+    assert len(seen) > 40
+    for done in seen:
+        assert done.headers["Cache-Control"] == "no-store", done.request.path
+        assert "Cookie" in done.headers["Vary"], done.request.path
+    for route in routes(run):
+        for method in ("GET", "HEAD", "POST"):
+            for accept in (HTML, "application/json"):
+                done = send(browser(run), method, route.path, Accept=accept)
+                kept = _storable(done)
+                if route.path in SHARED and method != "POST":
+                    assert re.fullmatch(r"public, max-age=(\d{1,4})", done.headers["Cache-Control"])
+                    assert "Cookie" not in done.headers.get("Vary", "")
+                    assert "Set-Cookie" not in done.headers
+                elif route.room == "static" and method != "POST":
+                    assert done.headers["Cache-Control"] == "no-cache"
+                else:
+                    assert not kept, (method, route.path, done.headers)
+
+
+def _storable(done: TestResponse) -> bool:
+    """Whether a shared cache may keep and reuse it without asking (RFC 9111 §3)."""
+    said = {part.strip().partition("=")[0] for part in done.headers.get("Cache-Control", "").split(",")}
+    return not said & {"no-store", "private", "no-cache"}
+
+
+def token_answers(run: Run) -> None:
+    """Answers with tokens, and about tokens, say so in both ways (RFC 6749 §5.1)."""
+    world = run.world
+    token = world.access_token()
+    run.secrets.add(token)
+    answers = [
+        world.token(), world.token(scope="admin"), world.post("/token"),
+        world.post("/introspect", as_="rs_payments", form={"token": token}),
+        world.post("/introspect", form={"token": token}), world.send("GET", "/userinfo"),
+        world.send("GET", "/userinfo", headers={"Authorization": f"Bearer {token}"}),
+        world.post("/revoke", as_="svc1", form={"token": token}), world.post("/revoke"),
+    ]  # fmt: skip
+    for done in answers:
+        assert done.headers["Cache-Control"] == "no-store"
+        assert done.headers["Pragma"] == "no-cache"
+        assert "ETag" not in done.headers
+
+
+# --- errors -----------------------------------------------------------------------------------------
+
+SECRET = "SELECT secret FROM vault WHERE key='hunter2hunter2'"
+ACCEPTS = (HTML, "application/json", "*/*", "", "text/plain;q=0.9, text/html;q=0.1", "x/y", "text/html\u00ff")
+
+
+def errors_tell_nothing(run: Run) -> None:
+    """Every status that can be forced at every address, for every Accept: our own words in the form for it."""
+    person(run)
+    held = browser(run, "alice")
+    counted: dict[int, int] = {}
+    for route in routes(run):
+        for name, force in _FORCES.items():
+            for accept in ACCEPTS:
+                done = force(run, held, route, accept)
+                if done is None:
+                    continue
+                assert done.status_code >= 400, (name, route.path)
+                counted[done.status_code] = counted.get(done.status_code, 0) + 1
+                # nobody's room: whoever asks for a static file in a browser sees a page
+                shown = route.for_people or (route.room == "static" and "text/html" in accept)
+                (check_page if shown else check_json_error)(done)
+                assert "hunter2" not in done.text + str(done.headers)
+                if done.status_code >= 500:
+                    _told_inside(run, done)
+    assert set(counted) >= {400, 401, 403, 404, 405, 413, 415, 429, 500, 503}, counted
+    _unknown_addresses(run, held)
+
+
+def _told_inside(run: Run, done: TestResponse) -> None:
+    """What went wrong is on record under the request's id, without the text of the exception."""
+    told = [row for row in run.world.events() if row["request_id"] == done.headers["X-Request-Id"]]
+    if done.status_code == 500:
+        assert [(row["event"], row["outcome"]) for row in told] == [("error.unhandled", "failed")]
+    assert "hunter2" not in repr(told)
+
+
+def _unknown_addresses(run: Run, held: Browser) -> None:
+    for path in (
+        "/nothing",
+        "/token/",
+        "/TOKEN",
+        "/login/",
+        "/Login",
+        "/.env",
+        "/authorize/../token",
+        "/account/x",
+    ):
+        for accept in ACCEPTS:
+            done = send(held, "GET", path, Accept=accept)
+            assert done.status_code == 404, path
+            (check_page if "text/html" in accept else check_json_error)(done)
+
+
+Force = Callable[[Run, Browser, Route, str], TestResponse | None]
+
+
+def _wrong_method(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    method = next(m for m in ("DELETE", "PATCH", "PUT", "TRACE") if m not in route.methods)
+    return send(held, method, route.path, Accept=accept)
+
+
+def _wrong_form(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if "POST" not in route.methods:
+        return None
+    return held.post(route.path, b"a=%ff&a=b", Accept=accept)
+
+
+def _wrong_type(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if "POST" not in route.methods or route.path == "/userinfo":
+        return None
+    return held.post(route.path, b"{", Accept=accept, **{"Content-Type": "application/json"})
+
+
+def _too_large(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if "POST" not in route.methods or route.path == "/userinfo":
+        return None
+    return held.post(route.path, b"a" * 70_000, Accept=accept)
+
+
+def _unauthorized(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if route.room != "oauth" or "POST" not in route.methods:
+        return None
+    return held.post(route.path, {"grant_type": "client_credentials", "token": "x"}, Accept=accept)
+
+
+def _foreign_form(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if not route.for_people or "POST" not in route.methods:
+        return None
+    return held.post(
+        route.path, {"csrf": "x", "client_id": "x"}, Accept=accept, Origin="https://evil.example"
+    )
+
+
+def _too_often(run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if route.room != "oauth" or "POST" not in route.methods:
+        return None
+    throttle = run.world.services.throttle
+    with mock.patch.object(type(throttle), "_hit", return_value=False):
+        return held.post(route.path, {}, Accept=accept)
+
+
+def _broken(run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if route.room == "documents":
+        return None
+    return _view_raises(run, held, route, accept, LookupError(SECRET))
+
+
+def _database_error(run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if route.room == "documents":
+        return None
+    return _view_raises(
+        run, held, route, accept, exc.ProgrammingError(SECRET, {"x": SECRET}, Exception(SECRET))
+    )
+
+
+def _database_gone(_run: Run, held: Browser, route: Route, accept: str) -> TestResponse | None:
+    if route.path not in ("/readyz", "/revocations", "/account", "/login", "/token", "/consent"):
+        return None
+    gone = exc.OperationalError(SECRET, {"x": SECRET}, Exception(SECRET))
+    with mock.patch.object(Database, "reading", side_effect=_unavailable(gone)):
+        with mock.patch.object(Database, "writing", side_effect=_unavailable(gone)):
+            done = _any(held, route, accept)
+    return done if done.status_code >= 400 else None
+
+
+def _unavailable(error: Exception) -> Exception:
+    from authserver.errors import Unavailable
+
+    lost = Unavailable("database")
+    lost.__cause__ = error
+    return lost
+
+
+def _view_raises(run: Run, held: Browser, route: Route, accept: str, error: Exception) -> TestResponse:
+    app = run.world.app
+    names = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if re.sub(r"<[^>]+>", "x", rule.rule) in (route.path, "/static/x")
+    }
+
+    def broken(**_: Any) -> None:
+        raise error
+
+    with mock.patch.dict(app.view_functions, dict.fromkeys(names & set(app.view_functions), broken)):
+        return _any(held, route, accept)
+
+
+def _any(held: Browser, route: Route, accept: str) -> TestResponse:
+    if "GET" in route.methods:
+        return send(held, "GET", route.path, Accept=accept)
+    return held.post(route.path, {}, Accept=accept)
+
+
+_FORCES: dict[str, Force] = {
+    function.__name__: function
+    for function in (
+        _wrong_method, _wrong_form, _wrong_type, _too_large, _unauthorized, _foreign_form, _too_often, _broken,
+        _database_error, _database_gone,
+    )
+}  # fmt: skip
+
+
+# --- debug surfaces ---------------------------------------------------------------------------------
+
+
+def debug_surfaces(run: Run, paths: list[str]) -> None:
+    """No console, no debugger, no metrics, no sources, no settings, by any method and in any spelling."""
+    held = browser(run)
+    for path in paths:
+        for method in ("GET", "HEAD", "POST", "OPTIONS"):
+            for accept in (HTML, "application/json"):
+                done = send(held, method, path, Accept=accept)
+                assert done.status_code in (403, 404, 405), (method, path, done.status_code)
+                assert [text.partition("/")[0] for text in reasons_of(run, done)] == ["http.rejected"], path
+                check_bare(done)
+    for method in ("TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND", "trace", "get"):
+        for path in ("/", "/token", "/login", "/nothing"):
+            done = send(held, method, path, Cookie="sid=secret-cookie-value")
+            assert done.status_code in (404, 405), (method, path)
+            assert "secret-cookie-value" not in done.text
+
+
+# --- time -------------------------------------------------------------------------------------------
+
+
+def idle_and_absolute(run: Run) -> None:
+    """Five minutes without a person, or twelve hours with one: the password again, for a payment too."""
+    person(run)
+    register(run, "shop")
+    held = browser(run, "alice")
+    page = follow(held, held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
+    id_ = hidden_fields(page.text, "/consent")["txn"]
+    run.clock.walk(301)
+    with nothing_changes(run):
+        approved = decide(held, page)
+        assert approved.location == f"/authorize/resume?request={id_}"
+        assert held.get(str(approved.location)).location == f"/login?request={id_}"
+        assert held.get("/account").location == "/login"
+    (over,) = run.world.events("session.expired")
+    assert (over["reason"], over["outcome"]) == ("idle", "denied")
+    held.log_in()
+    for _ in range(12 * 3600 // 280 + 1):
+        if held.get("/account").status_code != 200:
+            break
+        run.clock.walk(280)
+    assert held.get("/account").location == "/login"
+    assert [row["reason"] for row in run.world.events("session.expired")] == ["idle", "absolute"]
+
+
+def polling_is_no_activity(run: Run) -> None:
+    """What a client's page asks for by itself does not keep a person signed in."""
+    person(run)
+    register(run, "shop")
+    held = browser(run, "alice")
+    page = follow(held, held.get(f"/authorize?{urlencode(asked('shop'))}"))
+    assert "code" in answer(decide(held, page))
+    silent = urlencode(asked("shop", prompt="none"))
+    for _ in range(5):
+        run.clock.walk(59)
+        assert "code" in answer(follow(held, held.get(f"/authorize?{silent}")))
+        for path in ("/", "/jwks", "/static/site.css", "/healthz", "/authorize/resume?request=x"):
+            send(held, "GET", path)
+        for dest in ("image", "iframe", "empty", "script"):
+            assert send(held, "GET", "/account", Sec_Fetch_Dest=dest).status_code == 200
+    run.clock.walk(10)
+    assert answer(follow(held, held.get(f"/authorize?{silent}")))["error"] == "login_required"
+    assert held.get("/account").location == "/login"
+    assert [row["reason"] for row in run.world.events("session.expired")] == ["idle"]
+
+
+# --- more than one session --------------------------------------------------------------------------
+
+
+def ending_sessions(run: Run) -> None:
+    """A person ends one of their own, an operator all of them; somebody else none, and learns of none."""
+    services = run.world.services
+    alice = person(run)
+    person(run, "mallory")
+    held, elsewhere, third = (browser(run, "alice") for _ in range(3))
+    mallory = browser(run, "mallory")
+    page = held.get("/account")
+    ends = re.findall(r'name="sid" value="([^"]+)"', page.text)
+    assert len(ends) == 2
+    own = {s.sid for s in services.sessions.list(alice)}
+    assert all(re.fullmatch(r"[\w-]{22}", sid) for sid in own)
+    shown = mallory.get("/account").text
+    assert not any(sid in shown for sid in own)
+    crossed = own_fields(page)["/account/sessions/end"]
+    with nothing_changes(run):
+        answers = set()
+        for sid in [*own, "x" * 22, "", "x", "' OR 1=1 --", "%", "a" * 5000]:
+            # mallory has no session besides her own, and so no form to end one: her token is for the purpose
+            form = {"csrf": _token_for(mallory, services, "account"), "sid": sid}
+            done = mallory.post("/account/sessions/end", form)
+            assert done.status_code == 404, sid
+            check_page(done)
+            answers.add(alike(done))
+        assert len(answers) == 1
+        assert mallory.post("/account/sessions/end", crossed).status_code == 403
+        assert browser(run).post("/account/sessions/end", crossed).status_code == 403
+    target = next(
+        s for s in services.sessions.list(alice) if s.digest == crypto.digest(elsewhere.cookie("sid") or "")
+    )
+    done = held.post("/account/sessions/end", crossed | {"sid": target.sid})
+    assert (done.status_code, reasons_of(run, done)) == (303, ["session.revoked/by_user"])
+    assert elsewhere.get("/account").location == "/login"
+    assert third.get("/account").status_code == 200
+    assert held.post("/account/sessions/end", crossed | {"sid": target.sid}).status_code == 404
+    result = command(run, "users", "end-sessions", "alice")
+    assert result.exit_code == 0, result.output
+    assert held.get("/account").location == third.get("/account").location == "/login"
+    assert mallory.get("/account").status_code == 200
+    told = [(row["reason"], row["user_id"]) for row in run.world.events("session.revoked")]
+    assert told == [("by_user", alice), ("by_operator", alice), ("by_operator", alice)]
+
+
+def _token_for(held: Browser, services: Any, purpose: str) -> str:
+    """A form token as the server makes it for this browser and ``purpose``."""
+    parts = (held.cookie("csrf") or "", held.cookie("sid") or "", purpose)
+    return crypto.b64u(crypto.mac(services.master.derive("csrf"), *(part.encode() for part in parts)))
+
+
+def parallel_sessions(run: Run, logins: int, most: int) -> None:
+    """However often a person logs in, ``most`` sessions live: the newest ones."""
+    alice = person(run)
+    person(run, "bob")
+    bob = browser(run, "bob")
+    browsers = []
+    for _ in range(logins):
+        run.clock.walk(1)
+        browsers.append(browser(run, "alice"))
+    assert len(run.world.services.sessions.list(alice)) == most
+    assert [held.get("/account").status_code for held in browsers] == [303] * (logins - most) + [200] * most
+    told = run.world.events("session.limit")
+    assert {row["reason"] for row in told} == {"oldest_ended"}
+    assert len(told) == logins - most
+    assert bob.get("/account").status_code == 200
+
+
+def sessions_at_once(run: Run, logins: int, most: int) -> None:
+    """Also when they all log in at the same time."""
+    alice = person(run)
+    first = browser(run)
+    form = hidden_fields(first.get("/login").text, "/login") | {"username": "alice", "password": PASSWORD}
+    tabs = [copy_of(first) for _ in range(logins)]
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda tab: tab.post("/login", form).status_code, tabs))
+    assert statuses == [303] * logins
+    assert len(run.world.services.sessions.list(alice)) == most
+    alive = [tab for tab in tabs if tab.get("/account").status_code == 200]
+    assert len(alive) == most
+
+
+def signed_out(run: Run) -> None:
+    """Signing out ends the session on the server: its cookie, kept elsewhere, opens nothing any more."""
+    person(run)
+    held = browser(run, "alice")
+    kept = copy_of(held)
+    page = held.get("/logout")
+    assert kept.get("/account").status_code == 200
+    done = held.submit(page, "/logout")
+    assert (done.status_code, reasons_of(run, done)) == (200, ["logout.done/logout"])
+    assert held.cookie("sid") is None
+    assert kept.get("/account").location == "/login"
+    with nothing_changes(run):
+        assert kept.submit(page, "/logout").status_code == 200
+        assert kept.get("/consent").status_code == 400
+
+
+# --- what pages load and where they lead ------------------------------------------------------------
+
+
+class _Links(HTMLParser):
+    """Every address that a page names, by what the browser does with it."""
+
+    LOADS = {"src", "srcset", "data", "poster", "background", "manifest", "ping", "icon"}
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: set[str] = set()
+        self.leads: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            assert not name.startswith("on"), (tag, name)
+            assert name != "style", tag
+            assert not (value or "").strip().lower().startswith(("javascript:", "data:", "vbscript:")), value
+            if name in self.LOADS or (tag == "link" and name == "href"):
+                self.loads.add(value or "")
+            elif name in ("href", "action", "formaction"):
+                self.leads.add(value or "")
+        assert tag not in ("iframe", "object", "embed", "base", "style"), tag
+        assert tag != "meta" or not any(name == "http-equiv" for name, _ in attrs)
+
+
+def nothing_from_elsewhere(run: Run) -> None:
+    """No page of a whole walk loads or names a foreign address but the client's own, and none tells its own."""
+    issuer = run.world.services.settings.issuer
+    seen = [
+        done for done in Walk(run).all() if done.mimetype == "text/html" and "Location" not in done.headers
+    ]
+    assert {done.status_code for done in seen} >= {200, 400, 401, 403, 404, 409, 410, 429, 500, 503}
+    for done in seen:
+        check_page(done)
+        links = _Links(done.text)
+        assert links.loads, done.request.path
+        for address in links.loads:
+            assert re.match(r"/(?![/\\])", address), (done.request.path, address)
+        for address in links.leads:
+            own = re.match(r"/(?![/\\])", address) or address.startswith(f"{issuer}/")
+            assert own or address == CALLBACK, (done.request.path, address)
+    assert any(CALLBACK in _Links(done.text).leads for done in seen)
+    for route in pages(run):
+        if "GET" in route.methods:
+            done = send(browser(run), "GET", route.path, Accept=HTML)
+            assert done.headers["Referrer-Policy"] == "same-origin", route.path
+            assert not re.search(
+                r"[?&](?:code|access_token|id_token|sid|csrf|password)=", done.headers.get("Location", "")
+            )
+
+
+def no_cross_origin_reader(run: Run) -> None:
+    """No page, and no protocol address but those for pages of registered origins, is for scripts elsewhere."""
+    held = browser(run)
+    for route in routes(run):
+        for origin in ("https://evil.example", "null", held.issuer):
+            for method in ("GET", "POST", "OPTIONS"):
+                done = send(held, method, route.path, Origin=origin, Access_Control_Request_Method="POST")
+                allowed = done.headers.get("Access-Control-Allow-Origin")
+                assert allowed == ("*" if route.path in SHARED and method == "GET" else None), (
+                    route.path,
+                    origin,
+                )
+                assert "Access-Control-Allow-Credentials" not in done.headers
