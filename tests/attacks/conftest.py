@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,19 +32,28 @@ def descriptions() -> Descriptions:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One populated app for all the cases of a module that change nothing but what they say."""
-    directory = tmp_path_factory.mktemp("shared")
-    if request.param == "sqlite":
-        path = directory / "authserver.db"
-        path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
-        url = f"sqlite:///{path}"
-    else:
-        template = request.getfixturevalue("postgresql_template")
-        url = request.getfixturevalue("postgres_cluster").create_database(template=template)
-    world = populate(create_app(make_settings(directory, url)))
-    yield world
-    world.services.database.engine.dispose()
+def world_of(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], World]]:
+    """One populated app for all the cases of an area that change nothing but what they say."""
+    worlds: dict[str, World] = {}
+
+    def make(area: str) -> World:
+        if area not in worlds:
+            directory = tmp_path_factory.mktemp("shared")
+            if request.param == "sqlite":
+                path = directory / "authserver.db"
+                path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
+                url = f"sqlite:///{path}"
+            else:
+                template = request.getfixturevalue("postgresql_template")
+                url = request.getfixturevalue("postgres_cluster").create_database(template=template)
+            worlds[area] = populate(create_app(make_settings(directory, url)))
+        return worlds[area]
+
+    yield make
+    for world in worlds.values():
+        world.services.database.engine.dispose()
 
 
 def _start(directory: Path, workers: int, database_url: str, **settings: str) -> Iterator[Live]:

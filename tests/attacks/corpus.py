@@ -9,6 +9,12 @@ A case has ``id``, ``title`` and ``steps``. Around them:
 - ``settings``: settings of its own; ``clock: true``: the clock stands still until an action walks it.
 - ``expect``: what every ``send`` of it expects unless the step says otherwise (runner.py).
 - ``tampers: true``: it breaks the audit chain itself, so that the chain is not verified after it.
+
+Steps: ``send`` is a request, ``token`` a client's own token, ``do`` an action; ``login``, ``code`` and
+``tokens`` go an honest way to its end (flows.py) and save what came of it under the name they give. A
+``send`` with ``base: AZ`` has the parameters of a valid authorization request of ``client``, changed by
+``set`` (``<absent>`` leaves one out); ``browser`` names a jar of cookies, ``fill`` the form of its page,
+``follow: true`` its redirects within the server.
 """
 
 from __future__ import annotations
@@ -24,6 +30,8 @@ CASES = Path(__file__).parent / "cases"
 
 # The ids that every area has in common with other suites; each must be here, run or named as waiting.
 SHARED = {
+    "redirect_uri": "RU 001 002 004 005 008 009 012 015 017 019 021 025 028 030 031 032 033 034 036 039 040"
+    " 041 044 047 049",
     "client_auth": "CA 001 006 008 010 011 017 018 019 020 022 024 025",
     "http": "HT 001 003 004 006 011 012 015 016 017",
     "introspection_userinfo": "IN 001 003 007 008 010 011 012",
@@ -40,13 +48,17 @@ STEP_KEYS = {
     "send": {
         "send", "as", "auth", "form", "body", "query", "headers", "type", "address", "chunked",
         "each", "repeat", "parallel", "save", "expect",
+        "base", "client", "set", "browser", "cookies", "fill", "follow",
     },
     "token": {"token", "as", "form", "address"},
     "do": {"do", "with"},
+    "login": {"login", "browser", "address"},
+    "code": {"code", "client", "user", "browser", "set", "address"},
+    "tokens": {"tokens", "client", "user", "browser", "set", "verifier", "address"},
 }  # fmt: skip
 EXPECT_KEYS = {
     "status", "statuses", "error", "headers", "body", "body_only", "body_absent",
-    "audit", "client_ip", "issued", "rows",
+    "audit", "client_ip", "issued", "rows", "page", "shows", "location", "posted", "codes", "cookies",
 }  # fmt: skip
 CASE_KEYS = {
     "id", "title", "steps", "waits_for", "part_waits", "server", "settings", "clock", "expect", "tampers",

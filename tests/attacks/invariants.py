@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 
@@ -19,24 +20,44 @@ from authserver.audit.chain import rows as audit_rows
 from authserver.audit.verify import verify
 from authserver.db import table_of
 from authserver.ip_allowlist import parse_address
+from authserver.models.authorization import Authorization, AuthorizationCode, Interaction
 from authserver.models.client import Client, ClientSecret, ResourceServer
+from authserver.models.grant import Grant
 from authserver.models.network import ClientNetwork
 from authserver.models.replay import Replay
 from authserver.models.scope import RateTier, Scope
+from authserver.models.session import Session
 from authserver.models.signing_key import SigningKey
-from authserver.models.token import Revocation
+from authserver.models.token import RefreshToken, Revocation
+from authserver.models.user import User, UserLink
 from authserver.services import Services
 
+from .browsers import answer, forms, parsed
 from .wire import Reply
 
 STATE = [
     table_of(model)
     for model in (
-        Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey
+        Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
+        User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
     )
 ]  # fmt: skip
+# what an honest look or a refused guess may change: when a session was seen, how often somebody failed
+VOLATILE = {"last_seen_at", "failures", "locked_until"}
+# as text, since they run before and after every request
+QUERIES = {
+    table.name: "SELECT "
+    + ", ".join(f'"{column.name}"' for column in table.c if column.name not in VOLATILE)
+    + f' FROM "{table.name}"'
+    for table in STATE
+}
 # events of a request that was served; every other one is a refusal
-SERVED = {"token.issued", "introspection.ok", "token.revoked", "revocation.noop"}
+SERVED = {
+    "token.issued", "introspection.ok", "token.revoked", "revocation.noop", "authz.interaction",
+    "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
+    "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
+    "token.family.revoked", "user.link.made",
+}  # fmt: skip
 # RFC 6749 §5.2
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 # what a request says in the words of the protocol, and a fixed text may say too
@@ -47,8 +68,14 @@ PROTOCOL_WORDS = {
     "token",
     "scope",
     "resource",
+    "refresh_token",
+    "code_verifier",
+    "redirect_uri",
 }
 SHORT = 6
+# endpoints that programs speak to: their errors are JSON, whatever a caller would like to read
+PROTOCOL = ("/token", "/introspect", "/revoke", "/userinfo", "/jwks", "/revocations", "/.well-known/")
+POLICY = ("default-src 'self'", "base-uri 'none'", "frame-ancestors 'none'", "object-src 'none'")
 
 
 @dataclass(frozen=True)
@@ -62,8 +89,8 @@ class Snapshot:
     def of(cls, services: Services) -> Snapshot:
         with services.database.reading() as connection:
             tables = {
-                table.name: Counter(repr(tuple(row)) for row in connection.execute(select(table)))
-                for table in STATE
+                name: Counter(repr(tuple(row)) for row in connection.exec_driver_sql(query))
+                for name, query in QUERIES.items()
             }
             issued = select(func.count()).where(audit_rows.c.event == "token.issued")
             return cls(tables, connection.execute(issued).scalar_one())
@@ -101,9 +128,83 @@ def check_error(reply: Reply) -> None:
     assert DESCRIPTION.fullmatch(body["error_description"]), body
 
 
+def check_page(reply: Reply) -> None:
+    """I4: a page of this server's own, with the headers that keep it so, and nothing of others in it."""
+    assert not reply.request.target.startswith(PROTOCOL), "a page where programs ask"
+    headers = reply.headers
+    assert headers["content-type"] == "text/html; charset=utf-8", headers
+    assert not reply.location, headers
+    assert "access-control-allow-origin" not in headers, headers
+    for part in POLICY:
+        assert part in headers["content-security-policy"], headers
+    assert "unsafe" not in headers["content-security-policy"], headers
+    assert headers["x-content-type-options"] == "nosniff", headers
+    assert headers["cache-control"] == "no-store", headers
+    assert headers["referrer-policy"] in ("same-origin", "no-referrer"), headers
+    assert headers["cross-origin-opener-policy"] == "same-origin", headers
+    assert "Cookie" in headers["vary"], headers
+    assert not re.search(r"<(?:script|style)\b(?![^>]*\bsrc=)[^>]*>|<[^>]*\s(?:on\w+|style)=", reply.text)
+    for place in re.findall(r'\bsrc="([^"]*)"', reply.text):
+        assert _own(place), f"{place} is loaded from elsewhere"
+
+
+def check_escaped(reply: Reply, sent: list[str]) -> None:
+    """I4: nothing that could be read as markup came back as it was sent."""
+    for value in sent:
+        if len(value) > 2 and set(value) & set("<>\"'"):
+            assert value not in reply.text, f"{value[:80]!r} is in the page"
+
+
+def check_ways(reply: Reply, registered: list[str], issuer: str) -> None:
+    """A redirect or a form stays here, or is an authorization response to a registered redirect URI."""
+    if reply.location:
+        assert reply.status == 303, reply.status  # RFC 9700 §4.12
+    for target in [reply.location, *(forms(reply) if reply.html else ())]:
+        assert not target or _own(target) or _is_registered(target, registered), f"{target} is nobody's"
+    if (response := answer(reply)) is not None:
+        params = response[1]
+        assert params.get("iss") == issuer, params  # RFC 9207 §2
+        assert ("code" in params) != ("error" in params), params
+        assert not {"access_token", "id_token", "token_type"} & set(params), params
+        if "error" in params:
+            assert DESCRIPTION.fullmatch(params["error_description"]), params
+
+
+def _own(target: str) -> bool:
+    return target.startswith("/") and not target.startswith(("//", "/\\"))
+
+
+def _is_registered(target: str, registered: list[str]) -> bool:
+    """Scheme, host, port, path and query of a registered URI; of a native loopback URI any port."""
+    parts = urlsplit(target)
+    for known in map(urlsplit, registered):
+        same = (parts.scheme, parts.path, parts.fragment) == (known.scheme, known.path, "")
+        place = parts.netloc == known.netloc or (
+            parts.scheme == "http"
+            and known.hostname in ("127.0.0.1", "::1")
+            and (parts.hostname, parts.username) == (known.hostname, None)
+        )
+        if same and place and parts.query.startswith(known.query):
+            return True
+    return False
+
+
+def check_cookies(reply: Reply) -> None:
+    """A cookie is for this host alone and no script's; those that count are long enough to be no guess."""
+    for line in reply.set_cookies:
+        name, value, attributes = parsed(line)
+        assert "domain" not in attributes, line
+        assert attributes["path"] == "/", line
+        assert "httponly" in attributes, line
+        assert attributes["samesite"] in ("Lax", "Strict"), line
+        assert "secure" in attributes or not name.startswith("__"), line
+        assert len(line) < 4096, line
+        assert not value or len(value) >= 22, line
+
+
 def check_echo(reply: Reply, sent: list[str]) -> None:
     """I3, I6: nothing that the caller chose comes back in an error."""
-    told = reply.body.decode("utf-8", "replace") + json.dumps(reply.headers)
+    told = reply.text + json.dumps(reply.headers)
     for value in map(str.strip, sent):
         if len(value) >= SHORT and value.lower() not in PROTOCOL_WORDS:
             assert value not in told, f"{value[:80]!r} came back"

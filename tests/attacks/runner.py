@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-import base64
+import itertools
 import json
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlsplit
 
-from plugins.app import PAYMENTS, World, basic
+from plugins.app import PAYMENTS, World
 from sqlalchemy import func, select
 
 from authserver.audit.chain import rows as audit_rows
+from authserver.db import table_of
+from authserver.models.client import Client
 
-from . import forge, invariants
+from . import cast, flows, invariants
+from .browsers import Browser, answer
 from .corpus import Case
-from .expectations import issued_token, judge, to_bytes, variants
+from .expectations import given_out, judge, variants
 from .invariants import Descriptions, Logbook, Snapshot
+from .stage import FORM, Stage, cookie_lines
 from .wire import USUAL, Reply, Request, Wire
 
-ABSENT = "<absent>"
-FORM = "application/x-www-form-urlencoded"
-# words of the cases for what is too long to write out
-FILLINGS = {
-    "n": "1",
-    "many": "&".join(f"p{i}=1" for i in range(150)),
-    "ampersands": "&" * 5000,
-    "cookies": "; ".join(f"c{i}={'v' * 20}" for i in range(1000)),
-    "many_scopes": " ".join(f"s{i}" for i in range(8000)),
-}
+__all__ = ["FORM", "Run"]
 BYSTANDER, BYSTANDER_ADDRESS = "bystander", "192.0.2.77"
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.]*|[A-Za-z]\*\d+)\}")
 
 
-class Run:
+class Run(Stage):
     """One case against one server: ``world`` sees its rooms, ``wire`` carries the requests."""
 
     def __init__(self, world: World, wire: Wire, descriptions: Descriptions) -> None:
-        self.world = world
+        super().__init__(world)
         self.wire = wire
         self.descriptions = descriptions
         self.logbook = Logbook()
-        self.saved: dict[str, Any] = dict(FILLINGS)
-        self.secrets: set[str] = set()
-        self._snapshot: Snapshot | None = None
         self.more_logs: Callable[[], str] = str
         self.clock: Any = None
         self.redis: Any = None
         self.live: Any = None
-        self._register_bystander()
+        cast.client(world, BYSTANDER)
         self._first_row = self._last_row()
 
     # --- the case -----------------------------------------------------------------------------------
@@ -58,14 +48,17 @@ class Run:
     def play(self, case: Case, actions: dict[str, Callable[..., None]]) -> None:
         """Every step of ``case`` went as it says; what must hold after every case holds."""
         with self.logbook.open():
+            self.call(case)
             for step in case.steps:
                 if "do" in step:
                     actions[step["do"]](self, **step.get("with", {}))
                     self._snapshot = None
                 elif "token" in step:
                     self._obtain(step)
-                else:
+                elif "send" in step:
                     self._send_all(step, case.expect)
+                else:
+                    self._walk(step)
             self._happy()
         if not case.tampers:
             invariants.check_chain(self.world.services)
@@ -77,10 +70,14 @@ class Run:
         return self._burst(step, expect or {})[0]
 
     def check_secrets(self) -> None:
-        """I6 for everything logged and written since the case began."""
+        """I6 for everything logged and written since the case began, and for what rests."""
         secrets = {s for s in self.secrets | set(self.world.secrets.values()) if len(s) >= 16}
-        rows = json.dumps(self._rows_after(self._first_row))
-        places = {"log": "\n".join(self.logbook.lines) + self.more_logs(), "audit log": rows}
+        tables = Snapshot.of(self.world.services).tables.values()
+        places = {
+            "log": "\n".join(self.logbook.lines) + self.more_logs(),
+            "audit log": json.dumps(self._rows_after(self._first_row)),
+            "database": "\n".join(itertools.chain.from_iterable(tables)),
+        }
         invariants.check_secrets(secrets, places)
 
     # --- steps --------------------------------------------------------------------------------------
@@ -91,6 +88,22 @@ class Run:
         expect = {"status": 200, "issued": 1, "audit": ["token.issued"]}
         reply = self._burst(request | {"address": step.get("address", USUAL)}, expect)[0]
         self.saved[step["token"]] = reply.json["access_token"]
+
+    def _walk(self, step: dict[str, Any]) -> None:
+        """One of the honest ways (flows.py)."""
+        who = {
+            name: step[name] for name in ("client", "user", "browser", "verifier", "address") if name in step
+        }
+        if "set" in step:
+            who["changes"] = step["set"]
+        if "login" in step:
+            flows.log_in(self, step["login"], **who)
+        elif "code" in step:
+            given = flows.code(self, **who)
+            self.saved[step["code"]] = given["code"]
+        else:
+            self.saved[step["tokens"]] = flows.tokens(self, **who)
+        self._snapshot = None
 
     def _send_all(self, step: dict[str, Any], default: dict[str, Any]) -> None:
         for variant, own in variants(step):
@@ -103,42 +116,90 @@ class Run:
         before = self._snapshot or Snapshot.of(self.world.services)
         known = self._last_row()
         sent: list[str] = []
-        if count := step.get("parallel"):
-            requests = [self._request(step, sent)] * count
-            with ThreadPoolExecutor(count) as pool:
-                replies = list(pool.map(self.wire.send, requests))
-        else:
-            replies = []
-            for number in range(step.get("repeat", 1)):
-                self.saved["n"] = str(number + 1)
-                replies.append(self.wire.send(self._request(step, sent)))
+        seen = self._exchange(step, sent)
+        replies = [chain[-1] for chain in seen]
         try:
-            self._judge(replies, sent, expect, known)
+            for reply in itertools.chain.from_iterable(seen):
+                self._look(reply, sent)
+            self._judge(replies, expect)
+            self._judge_audit(list(itertools.chain.from_iterable(seen)), expect, known)
             after = self._snapshot = Snapshot.of(self.world.services)
-            invariants.check_state(before, after, expect.get("rows", {}), expect.get("issued", 0))
+            if (rows := expect.get("rows", {})) is not None:
+                invariants.check_state(before, after, rows, expect.get("issued", 0))
         except AssertionError as error:
             last = replies[-1]
-            error.add_note(f"{step}\n{last.status} {last.headers}\n{last.body[:600]!r}")
+            error.add_note(f"{step}\n{last.status} {last.headers}\n{last.body[:2000]!r}")
             raise
         if name := step.get("save"):
-            self.saved[name] = replies[-1].json
+            self.saved[name] = self._kept(replies[-1])
         return replies
 
-    def _judge(self, replies: list[Reply], sent: list[str], expect: dict[str, Any], known: int) -> None:
+    def _exchange(self, step: dict[str, Any], sent: list[str]) -> list[list[Reply]]:
+        """The answers to each request of a step, with those on the way to it where redirects are followed."""
+        browser = self.browser(step["browser"]) if "browser" in step else None
+        if count := step.get("parallel"):
+            requests = [self.request(step, sent)] * count
+            with ThreadPoolExecutor(count) as pool:
+                seen = [[reply] for reply in pool.map(self.wire.send, requests)]
+            for chain in seen if browser else ():
+                assert browser is not None
+                browser.see(chain[0])
+            return seen
+        seen = []
+        for number in range(step.get("repeat", 1)):
+            self.saved["n"] = str(number + 1)
+            chain = [self.wire.send(self.request(step, sent))]
+            if browser is not None:
+                browser.see(chain[0])
+                self._follow(browser, chain, step)
+            seen.append(chain)
+        return seen
+
+    def _follow(self, browser: Browser, chain: list[Reply], step: dict[str, Any]) -> None:
+        address = self.fill(step.get("address", USUAL))
+        while step.get("follow") and chain[-1].location.startswith("/"):
+            assert len(chain) < 8, f"in a circle: {[reply.location for reply in chain]}"
+            line = cookie_lines(browser.cookies)
+            chain.append(self.wire.send(Request("GET", chain[-1].location, line, address=address)))
+            browser.see(chain[-1])
+
+    def _kept(self, reply: Reply) -> dict[str, Any]:
+        """What a step saves: an object of JSON, the parameters of a redirect or a page's hidden fields."""
+        if (response := answer(reply)) is not None:
+            return response[1]
+        if reply.location:
+            return dict(parse_qsl(urlsplit(reply.location).query))
+        if reply.html:
+            return Browser(page=reply).hidden
+        return dict(reply.json)
+
+    def _look(self, reply: Reply, sent: list[str]) -> None:
+        """What holds for every answer."""
+        issuer = self.world.services.settings.issuer
+        self.secrets |= given_out(reply)
+        if reply.html:
+            invariants.check_page(reply)
+            invariants.check_escaped(reply, sent)
+        if reply.location or reply.html:
+            invariants.check_ways(reply, self._registered(), issuer)
+        invariants.check_cookies(reply)
+        if reply.status >= 400:
+            if not reply.html:
+                invariants.check_error(reply)
+            invariants.check_echo(reply, [value for value in sent if value not in issuer])
+
+    def _judge(self, replies: list[Reply], expect: dict[str, Any]) -> None:
         if "statuses" in expect:
             counted = dict.fromkeys(expect["statuses"], 0)
             for reply in replies:
                 counted[reply.status] = counted.get(reply.status, 0) + 1
             assert counted == expect["statuses"], counted
+        if "codes" in expect:
+            responses = [answer(reply) for reply in replies]
+            codes = [response[1]["code"] for response in responses if response and "code" in response[1]]
+            assert len(codes) == expect["codes"] == len(set(codes)), responses
         for reply in replies:
-            judge(reply, expect, self._fill)
-            if reply.status >= 400:
-                invariants.check_error(reply)
-                issuer = self.world.services.settings.issuer
-                invariants.check_echo(reply, [value for value in sent if value not in issuer])
-            elif token := issued_token(reply):
-                self.secrets.add(token)
-        self._judge_audit(replies, expect, known)
+            judge(reply, expect, self.fill)
 
     def _judge_audit(self, replies: list[Reply], expect: dict[str, Any], known: int) -> None:
         ids = {reply.request_id: reply for reply in replies}
@@ -147,14 +208,19 @@ class Run:
             reply = ids[row["request_id"]]
             client_ip = expect.get("client_ip", invariants.canonical(reply.request.address))
             invariants.check_audit_row(row, client_ip)
-            if reply.status >= 400 and reply.request.method != "HEAD":
-                reason = f"{row['event']}/{row['reason']}", reply.json["error"], reply.status
-                self.descriptions.check(reason, reply.json["error_description"])
-        told = {(row["event"], row["reason"]) for row in mine}
+            if (told := _told(reply)) is not None:
+                reason = f"{row['event']}/{row['reason']}", told[0], reply.status
+                self.descriptions.check(reason, told[1])
+        told_events = {(row["event"], row["reason"]) for row in mine}
         for wanted in expect.get("audit", ()):
             event, _, reasons = wanted.partition("/")
-            fits = [(e, r) for e, r in told if e == event and (not reasons or r in reasons.split("|"))]
-            assert fits, f"no audit row {wanted}, but {sorted(told)}"
+            fits = [(e, r) for e, r in told_events if e == event and (not reasons or r in reasons.split("|"))]
+            assert fits, f"no audit row {wanted}, but {sorted(told_events)}"
+
+    def _registered(self) -> list[str]:
+        with self.world.services.database.reading() as connection:
+            found = connection.execute(select(table_of(Client).c.redirect_uris)).scalars()
+            return list(itertools.chain.from_iterable(found))
 
     def _last_row(self) -> int:
         with self.world.services.database.reading() as connection:
@@ -165,91 +231,7 @@ class Run:
         with self.world.services.database.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    # --- requests -----------------------------------------------------------------------------------
-
-    def _request(self, step: dict[str, Any], sent: list[str]) -> Request:
-        """The request of a step; ``sent`` grows by the values in it that must not come back."""
-        method, _, target = self._fill(step["send"]).partition(" ")
-        headers = {k: self._fill(v) for k, v in step.get("headers", {}).items()}
-        form = {k: self._fill(v) for k, v in step.get("form", {}).items() if v != ABSENT}
-        if who := step.get("as"):
-            self._authenticate(self._fill(who), form, headers)
-        if "auth" in step:
-            kind, _, pair = self._fill(step["auth"]).partition(" ")
-            assert kind == "basic", step
-            headers["Authorization"] = "Basic " + base64.b64encode(to_bytes(pair)).decode()
-        body = self._fill(step["body"]) if "body" in step else urlencode(form)
-        if (kind := step.get("type", FORM)) and (body or "type" in step) and kind != ABSENT:
-            headers.setdefault("Content-Type", kind)
-        if "query" in step:
-            target += f"?{self._fill(step['query'])}"
-        lines = [
-            (name, value)
-            for name, values in headers.items()
-            if values != ABSENT
-            for value in (values if isinstance(values, list) else [values])
-        ]
-        if "authorization" in {name.lower() for name, _ in lines}:
-            whole = next(value for name, value in lines if name.lower() == "authorization")
-            self.secrets |= {whole, whole.partition(" ")[2]}
-        sent += [*form.values(), *(v for _, v in lines), *([body] if "body" in step else [])]
-        return Request(
-            method,
-            target,
-            tuple(lines),
-            to_bytes(body),
-            self._fill(step.get("address", USUAL)),
-            bool(step.get("chunked")),
-        )
-
-    def _authenticate(self, client_id: str, form: dict[str, str], headers: dict[str, str]) -> None:
-        method = self.world.methods[client_id]
-        if method == "client_secret_basic":
-            headers.setdefault("Authorization", basic(client_id, self.world.secrets[client_id]))
-        else:
-            form.setdefault("client_id", client_id)
-            if method == "client_secret_post":
-                form.setdefault("client_secret", self.world.secrets[client_id])
-
-    def _fill(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._fill(item) for item in value]
-        return _PLACEHOLDER.sub(self._value, value) if isinstance(value, str) else value
-
-    def _value(self, match: re.Match[str]) -> str:
-        name = match[1]
-        if "*" in name:
-            return name[0] * int(name[2:])
-        kind, _, rest = name.partition(".")
-        if kind == "issuer":
-            return self.world.services.settings.issuer
-        if kind == "secret":
-            return self.world.secrets[rest]
-        if kind == "basic":
-            return basic(rest, self.world.secrets[rest])
-        if kind == "forged":
-            text = forge.FORGERIES[rest](self.world, self.saved["at"])
-            self.secrets.add(text)
-            return text
-        value = self.saved[kind]
-        for part in filter(None, rest.split(".")):
-            value = value[part]
-        return str(value)
-
     # --- what holds afterwards ----------------------------------------------------------------------
-
-    def _register_bystander(self) -> None:
-        if BYSTANDER in self.world.secrets:
-            return
-        values = {
-            "client_id": BYSTANDER, "client_name": BYSTANDER, "state": "active", "tier": "gold",
-            "token_endpoint_auth_method": "client_secret_basic", "grant_types": ["client_credentials"],
-            "redirect_uris": [], "scopes": ["payments:read"], "profile": "oauth21",
-        }  # fmt: skip
-        _, secret = self.world.services.clients.create(values)
-        assert secret is not None
-        self.world.secrets[BYSTANDER], self.world.methods[BYSTANDER] = secret, "client_secret_basic"
-        self.world.services.versions.forget()
 
     def _happy(self) -> None:
         """I1: the server lives, and somebody else gets a token that counts."""
@@ -262,3 +244,12 @@ class Run:
             **{"send": "POST /introspect", "as": "rs_payments", "form": {"token": "{happy}"}},
             address=BYSTANDER_ADDRESS,
         )
+
+
+def _told(reply: Reply) -> tuple[str, str] | None:
+    """The error and the text that a caller is told, or None: a page has words of its own."""
+    if (response := answer(reply)) is not None and "error" in response[1]:
+        return response[1]["error"], response[1]["error_description"]
+    if reply.status >= 400 and not reply.html and reply.request.method != "HEAD":
+        return reply.json["error"], reply.json["error_description"]
+    return None

@@ -19,8 +19,8 @@ from .wire import LiveWire, WSGIWire
 
 
 @pytest.mark.parametrize("case", [case for case in runnable("wsgi") if case.plain], ids=str)
-def test_attack(case: Case, shared_world: World, descriptions: Descriptions) -> None:
-    _run(shared_world, descriptions).play(case, ACTIONS)
+def test_attack(case: Case, world_of: Callable[[str], World], descriptions: Descriptions) -> None:
+    _run(world_of(case.area), descriptions).play(case, ACTIONS)
 
 
 @pytest.mark.parametrize("case", [case for case in runnable("wsgi") if not case.plain], ids=str)

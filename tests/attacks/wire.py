@@ -32,16 +32,31 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; header names are lower case."""
+    """An answer; header names are lower case, and of a repeated field the last value counts."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     request: Request = field(repr=False)
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def html(self) -> bool:
+        """Whether it is a page; what a redirect says beside its Location is none."""
+        kind = self.headers.get("content-type", "")
+        return kind.startswith("text/html") and not 300 <= self.status < 400
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def location(self) -> str:
+        return self.headers.get("location", "")
 
     @property
     def request_id(self) -> str:
@@ -89,8 +104,7 @@ class WSGIWire:
         elif request.body and "CONTENT_LENGTH" not in environ:
             environ["CONTENT_LENGTH"] = str(len(request.body))
         parts, status, headers = run_wsgi_app(self._app.wsgi_app, environ)
-        body = b"".join(parts)
-        return Reply(int(status.split()[0]), {k.lower(): v for k, v in headers}, body, request)
+        return _reply(int(status.split()[0]), list(headers), b"".join(parts), request)
 
     @staticmethod
     def _header(environ: dict[str, Any], name: str, value: str) -> None:
@@ -139,5 +153,9 @@ class LiveWire:
                 body = response.read()
             except ConnectionResetError:
                 body = b""
-            headers = {k.lower(): v for k, v in response.getheaders()}
-            return Reply(response.status, headers, body, replace(request, address=LOOPBACK))
+            return _reply(response.status, response.getheaders(), body, replace(request, address=LOOPBACK))
+
+
+def _reply(status: int, lines: list[tuple[str, str]], body: bytes, request: Request) -> Reply:
+    cookies = tuple(value for name, value in lines if name.lower() == "set-cookie")
+    return Reply(status, {name.lower(): value for name, value in lines}, body, request, cookies)

@@ -19,6 +19,8 @@ def journey(world: World) -> Journey:
     clients = {"shop": ("client_secret_basic", code), "spa": ("none", code)}
     journey = Journey(world).prepare(clients=clients)
     world.services.clients.set_redirect_uris("shop", ["https://shop.example:8443/cb"])
+    # of all clients spa alone is at MINE
+    world.services.clients.set_redirect_uris("web1", ["https://web1.example/cb"])
     return journey
 
 

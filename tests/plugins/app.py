@@ -39,6 +39,9 @@ WIDE_LIMITS = {
     "limit_login_server": "1000000/60",
     "login_alarm": "1000000/60",
 }
+# of clients that send people
+CODE_GRANTS = ["authorization_code", "refresh_token"]
+CODE_SCOPES = ["openid", "profile", "email", "offline_access"]
 PAYMENTS = "https://api.example/payments"
 ACCOUNTS = "https://api.example/accounts"
 
@@ -224,24 +227,25 @@ def populate(app: Flask) -> World:
     services = services_of(app)
     world = World(app, services)
     payment_scopes = ["payments:initiate", "payments:read", "refunds:create", "reports"]
-    plans: list[tuple[str, str, list[str], list[str]]] = [
-        ("rs_payments", "client_secret_basic", [], []),
-        ("rs_accounts", "client_secret_basic", [], []),
-        ("web1", "client_secret_basic", ["client_credentials"], ["reports", "accounts:read"]),
-        ("web2", "client_secret_basic", ["client_credentials"], ["reports"]),
-        ("web_post", "client_secret_post", ["client_credentials"], ["reports"]),
-        ("svc1", "client_secret_basic", ["client_credentials"], [*payment_scopes, "accounts:read"]),
-        ("spa1", "none", [], ["reports"]),
+    own, sends = ["client_credentials"], CODE_GRANTS
+    plans: list[tuple[str, str, list[str], list[str], str]] = [
+        ("rs_payments", "client_secret_basic", [], [], ""),
+        ("rs_accounts", "client_secret_basic", [], [], ""),
+        ("web1", "client_secret_basic", [*own, *sends], ["reports", "accounts:read"], "client"),
+        ("web2", "client_secret_basic", [*own, *sends], ["reports"], "second"),
+        ("web_post", "client_secret_post", [*own, *sends], ["reports"], "post"),
+        ("svc1", "client_secret_basic", own, [*payment_scopes, "accounts:read"], ""),
+        ("spa1", "none", sends, ["reports", "accounts:read"], "spa"),
     ]
-    for client_id, method, grants, scopes in plans:
+    for client_id, method, grants, scopes, host in plans:
         values = {
             "client_id": client_id,
             "client_name": client_id,
             "state": "active",
             "token_endpoint_auth_method": method,
             "grant_types": grants,
-            "redirect_uris": [],
-            "scopes": scopes,
+            "redirect_uris": [f"https://{host}.example/cb"] if host else [],
+            "scopes": [*scopes, *(CODE_SCOPES if host else [])],
             "profile": "oauth21",
             "tier": "gold",
         }

@@ -35,6 +35,11 @@ def allow(run: Run, client: str, networks: list[str]) -> None:
     run.world.services.clients.set_networks(client, networks)
 
 
+def set_redirect_uris(run: Run, client: str, uris: list[str]) -> None:
+    """The client's codes go to ``uris`` alone."""
+    run.world.services.clients.set_redirect_uris(client, uris)
+
+
 def same_answers(run: Run, steps: list[dict[str, Any]], expect: dict[str, Any]) -> None:
     """Every one of ``steps`` gets the same status, headers and body."""
     seen = set()
