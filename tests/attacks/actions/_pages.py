@@ -121,7 +121,10 @@ def copy_of(held: Browser) -> Browser:
 
 def send(held: Browser, method: str, path: str, **headers: str) -> TestResponse:
     """A request of any method without a body; header names with _ for -."""
-    return held._open(method, path, headers)
+    done = held._open(method, path, headers)
+    done.get_data()
+    done.close()
+    return done
 
 
 def rows_of(run: Run, answer: TestResponse) -> list[dict[str, Any]]:
