@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from typing import Any
 
 from plugins.people import PASSWORD, Browser, add_user, hidden_fields
@@ -217,6 +218,33 @@ def statements(services: Services) -> Iterator[list[str]]:
         yield seen
     finally:
         event.remove(services.database.engine, "before_cursor_execute", note)
+
+
+class Markup(HTMLParser):
+    """What a browser makes of a page: its elements, what it loads and where it leads; nothing that runs."""
+
+    LOADS = frozenset({"src", "srcset", "data", "poster", "background", "manifest", "ping", "icon"})
+    NEVER = frozenset({"iframe", "frame", "object", "embed", "base", "style", "svg", "math", "template"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.loads: set[str] = set()
+        self.leads: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(sorted(name for name, _ in attrs))))
+        for name, value in attrs:
+            assert not name.startswith("on"), (tag, name)
+            assert name not in ("style", "http-equiv"), tag
+            assert not (value or "").strip().lower().startswith(("javascript:", "data:", "vbscript:")), value
+            if name in self.LOADS or (tag == "link" and name == "href"):
+                self.loads.add(value or "")
+            elif name in ("href", "action", "formaction"):
+                self.leads.add(value or "")
+        assert tag not in self.NEVER, tag
+        assert tag != "script" or any(name == "src" for name, _ in attrs)
 
 
 def own_fields(page: TestResponse) -> dict[str, dict[str, str]]:

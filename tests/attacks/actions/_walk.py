@@ -15,6 +15,7 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from authserver import crypto
+from authserver.login.session import sessions
 from authserver.oauth.interactions import table as interactions
 from authserver.oauth.payment import DemoAccounts
 
@@ -130,7 +131,7 @@ class Walk:
         self.run.secrets.add(token)
         page = self.other.get(f"/enrol?token={token}")
         assert page.status_code == 200
-        self.other.submit(page, "/enrol", password=self.text, password_again=self.text)
+        self.other.submit(page, "/enrol", password=self.text[:9], password_again=self.text[:9])
         self.other.submit(page, "/enrol", password=PASSWORD, password_again=PASSWORD)
         assert self.other.get(f"/enrol?token={token}").status_code == 410
 
@@ -207,6 +208,11 @@ class Walk:
             hidden_fields(page.text, "/login") | {"username": self.username, "password": PASSWORD},
             User_Agent=self.text,
         )
+        # seen before the other one: the list has one order
+        with self.run.world.services.database.writing() as connection:
+            theirs = sessions.c.digest == crypto.digest(elsewhere.cookie("sid") or "")
+            earlier = {"last_seen_at": sessions.c.last_seen_at - 10}
+            assert connection.execute(update(sessions).where(theirs).values(earlier)).rowcount == 1
         page = held.get("/account")
         assert page.status_code == 200
         held.submit(page, "/account/sessions/end", sid=self.text)

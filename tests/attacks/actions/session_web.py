@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from html.parser import HTMLParser
 from typing import Any
 from unittest import mock
 from urllib.parse import urlencode, urlsplit
@@ -21,6 +20,7 @@ from authserver.db import Database
 from ..runner import Run
 from ._pages import (
     FORGED,
+    Markup,
     Route,
     alike,
     browser,
@@ -748,30 +748,6 @@ def signed_out(run: Run) -> None:
 # --- what pages load and where they lead ------------------------------------------------------------
 
 
-class _Links(HTMLParser):
-    """Every address that a page names, by what the browser does with it."""
-
-    LOADS = frozenset({"src", "srcset", "data", "poster", "background", "manifest", "ping", "icon"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.loads: set[str] = set()
-        self.leads: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            assert not name.startswith("on"), (tag, name)
-            assert name != "style", tag
-            assert not (value or "").strip().lower().startswith(("javascript:", "data:", "vbscript:")), value
-            if name in self.LOADS or (tag == "link" and name == "href"):
-                self.loads.add(value or "")
-            elif name in ("href", "action", "formaction"):
-                self.leads.add(value or "")
-        assert tag not in ("iframe", "object", "embed", "base", "style"), tag
-        assert tag != "meta" or not any(name == "http-equiv" for name, _ in attrs)
-
-
 def nothing_from_elsewhere(run: Run) -> None:
     """No page of a whole walk loads or names a foreign address but the client's, and none tells its own."""
     issuer = run.world.services.settings.issuer
@@ -781,14 +757,14 @@ def nothing_from_elsewhere(run: Run) -> None:
     assert {done.status_code for done in seen} >= {200, 400, 401, 403, 404, 409, 410, 429, 500, 503}
     for done in seen:
         check_page(done)
-        links = _Links(done.text)
+        links = Markup(done.text)
         assert links.loads, done.request.path
         for address in links.loads:
             assert re.match(r"/(?![/\\])", address), (done.request.path, address)
         for address in links.leads:
             own = re.match(r"/(?![/\\])", address) or address.startswith(f"{issuer}/")
             assert own or address == CALLBACK, (done.request.path, address)
-    assert any(CALLBACK in _Links(done.text).leads for done in seen)
+    assert any(CALLBACK in Markup(done.text).leads for done in seen)
     for route in pages(run):
         if "GET" in route.methods:
             done = send(browser(run), "GET", route.path, Accept=HTML)
