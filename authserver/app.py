@@ -15,7 +15,21 @@ from .edge import Edge
 from .jobs import Jobs
 from .process_lock import hold_alone
 from .services import Services, build
-from .web import account, authorize, consent, csrf, enrol, errors, headers, health, home, login, logout, oauth
+from .web import (
+    account,
+    authorize,
+    consent,
+    csrf,
+    enrol,
+    errors,
+    headers,
+    health,
+    home,
+    login,
+    logout,
+    oauth,
+    password,
+)
 
 EXTENSION = "authserver"
 EDGE = "authserver.edge"
@@ -42,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     services = build(app, settings)
     app.extensions[EXTENSION] = services
-    for room in (home, oauth, health, authorize, consent, login, enrol, logout, account):
+    for room in (home, oauth, health, authorize, consent, login, enrol, logout, account, password):
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals["operator_name"] = settings.operator_name
     csrf.install(app)

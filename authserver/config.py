@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     # the second factor of payments; none is for demonstrations, where nobody's money moves
     payment_sca: Literal["none"] = "none"
 
+    # a shop to pay at, linked on the home page; the demo sets it
+    demo_url: str = ""
+
     # who people see that they are dealing with
     operator_name: str = Field("authserver", min_length=1, max_length=60)
     # PSD2 RTS art. 4(3)(d): five minutes without activity
@@ -96,6 +99,11 @@ class Settings(BaseSettings):
     header_limit: int = 16384
     body_limit: int = 65536
 
+    # where clients' addresses (jwks_uri, back-channel logout) may lead besides public ones: networks
+    outgoing_allow: tuple[str, ...] | None = None
+    # certificates that vouch for those addresses in place of the system's: a PEM file
+    outgoing_ca: Path | None = None
+
     audit_anchor: Path | None = None
     audit_checkpoint_rows: int = Field(1000, ge=1)
     audit_checkpoint_seconds: int = Field(60, ge=1)
@@ -111,10 +119,17 @@ class Settings(BaseSettings):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("trusted_peers", "metrics_networks")
+    @field_validator("demo_url")
     @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for item in value:
+    def _demo_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
+            raise ValueError("the demo is an http(s) URL")
+        return value
+
+    @field_validator("trusted_peers", "metrics_networks", "outgoing_allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for item in value or ():
             if item != "unix":
                 ipaddress.ip_network(item)
         return value
@@ -150,6 +165,13 @@ class Settings(BaseSettings):
         """Whether the issuer is plain http on this machine, which the dev profile alone allows."""
         parts = urlsplit(self.issuer)
         return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+
+    @property
+    def outgoing_networks(self) -> tuple[Network, ...]:
+        """Inner networks that addresses named by clients may lead to: this machine in dev, none otherwise."""
+        usual = ("127.0.0.0/8", "::1/128") if self.profile == "dev" else ()
+        given = usual if self.outgoing_allow is None else self.outgoing_allow
+        return tuple(ipaddress.ip_network(item) for item in given)
 
     @property
     def payments_open(self) -> bool:
@@ -202,7 +224,7 @@ def _fault(kind: str, name: str, message: str) -> str:
 
 
 def _split(name: str, value: str) -> Any:
-    if name in ("trusted_peers", "metrics_networks"):
+    if name in ("trusted_peers", "metrics_networks", "outgoing_allow"):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 
@@ -231,8 +253,8 @@ def refusals(settings: Settings) -> list[str]:
             )
     if any(p != "unix" and ipaddress.ip_network(p).prefixlen == 0 for p in settings.trusted_peers):
         reasons.append("AUTHSERVER_TRUSTED_PEERS must not be everybody: name the proxies.")
-    if settings.debug:
-        reasons.append("AUTHSERVER_DEBUG must be off in production.")
+    off = {"DEBUG": settings.debug, "DEMO_URL": bool(settings.demo_url)}
+    reasons += [f"AUTHSERVER_{name} must be off in production." for name, on in off.items() if on]
     if settings.sqlite and settings.workers > 1:
         reasons.append("SQLite serves one process; set AUTHSERVER_DATABASE_URL to PostgreSQL.")
     if not settings.redis_url.get_secret_value() and settings.workers > 1:

@@ -1,88 +1,162 @@
-"""The demo: two APIs, a merchant's client, and credentials that are random on every installation."""
+"""The demo: two APIs, their clients, two people, and credentials that are random on every installation."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import crypto
+from .clients.metadata import SECRET_METHODS
+from .login import PasswordHasher
 from .services import Services
 
 API_SCOPES = {
     "payments": ("payments:initiate", "payments:read", "refunds:create"),
     "accounts": ("accounts:read",),
 }
-MERCHANT = "demo-merchant"
+MERCHANT, SHOP, APP = "demo-merchant", "demo-shop", "demo-app"
+PEOPLE = {"alice": "Alice Adams", "bob": "Bob Brown"}
+PERSON_SCOPES = [
+    "openid", "profile", "email", "offline_access", "payments:initiate", "payments:read", "accounts:read",
+]  # fmt: skip
+FOR_PEOPLE: dict[str, Any] = {
+    "grant_types": ["authorization_code", "refresh_token"],
+    "scopes": PERSON_SCOPES,
+    "authorization_details_types": ["payment_initiation"],
+}
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo's file holds, and which client ids got a new secret just now."""
+    """What the demo's file holds, and which client ids and user names got a new secret just now."""
 
     content: dict[str, Any]
     fresh: frozenset[str]
 
 
-def seed(services: Services, path: Path, api_port: int) -> Demo:
-    """Clients and APIs of the demo exist, and ``path`` (mode 600) holds their credentials.
+@dataclass
+class _Known:
+    """What the file held before, by client id and by user name, and what was made anew."""
 
-    A second run keeps what is there; another port moves the APIs' audiences.
+    secrets: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
+
+
+def seed(services: Services, path: Path, api_port: int) -> Demo:
+    """Clients, APIs and people of the demo exist, and ``path`` (mode 600) holds their credentials.
+
+    A second run keeps what is there, sets anew what the file does not know any more, and moves audiences
+    and redirect URIs to another port. Clients that ask people send them to ``demo-shop``'s callback.
     """
     known = _read(path)
-    fresh: set[str] = set()
     base = f"http://127.0.0.1:{api_port}"
     servers = []
     for name, scopes in API_SCOPES.items():
         client_id = f"{name}-api"
         audience = f"{base}/{name}"
-        secret = _client(services, client_id, _values(client_id, f"Demo {name} API", (), ()), known, fresh)
+        secret = _client(services, _values(client_id, f"Demo {name} API"), known)
         _resource_server(services, client_id, name, audience, scopes)
         servers.append({"client_id": client_id, "client_secret": secret, "audience": audience, "name": name})
-    merchant = _values(MERCHANT, "Demo merchant", ("client_credentials",), API_SCOPES["payments"])
-    secret = _client(services, MERCHANT, merchant, known, fresh)
     clients = [
         {
-            "client_id": MERCHANT,
-            "client_secret": secret,
-            "auth_method": merchant["token_endpoint_auth_method"],
-            "redirect_uris": merchant["redirect_uris"],
-            "grant_types": merchant["grant_types"],
-            "scopes": merchant["scopes"],
-            "profile": merchant["profile"],
+            "client_id": values["client_id"],
+            "client_secret": _client(services, values, known),
+            "auth_method": values["token_endpoint_auth_method"],
+            **{n: values[n] for n in ("redirect_uris", "grant_types", "scopes", "profile")},
         }
+        for values in _clients(base)
     ]
-    content = {"issuer": services.settings.issuer, "clients": clients, "resource_servers": servers}
+    content = {
+        "issuer": services.settings.issuer,
+        "users": _people(services, known),
+        "operators": [],
+        "partners": [],
+        "clients": clients,
+        "initial_access_token": None,
+        "resource_servers": servers,
+    }
     _write(path, content)
-    return Demo(content, frozenset(fresh))
+    return Demo(content, frozenset(known.fresh))
 
 
-def _values(client_id: str, name: str, grants: tuple[str, ...], scopes: tuple[str, ...]) -> dict[str, Any]:
+def _clients(base: str) -> tuple[dict[str, Any], ...]:
+    """A machine's client, a web shop, and an app on somebody's own device (RFC 8252), in this order."""
+    machine = {"grant_types": ["client_credentials"], "scopes": list(API_SCOPES["payments"])}
+    native = {"application_type": "native", "token_endpoint_auth_method": "none"}
+    return (
+        _values(MERCHANT, "Demo merchant") | machine,
+        _values(SHOP, "Corner Shop") | FOR_PEOPLE | {"redirect_uris": [f"{base}/shop/callback"]},
+        _values(APP, "Demo app") | FOR_PEOPLE | native | {"redirect_uris": ["http://127.0.0.1/callback"]},
+    )
+
+
+def _values(client_id: str, name: str) -> dict[str, Any]:
     return {
         "client_id": client_id,
         "client_name": name,
         "state": "active",
         "token_endpoint_auth_method": "client_secret_basic",
-        "grant_types": list(grants),
+        "grant_types": [],
         "redirect_uris": [],
-        "scopes": list(scopes),
+        "scopes": [],
         "profile": "oauth21",
         "tier": "gold",
     }
 
 
-def _client(
-    services: Services, client_id: str, values: dict[str, Any], known: dict[str, str], fresh: set[str]
-) -> str:
-    if services.clients.get(client_id) is None:
+def _client(services: Services, values: dict[str, Any], known: _Known) -> str | None:
+    """The client's secret, kept or new; None for a public client."""
+    client_id = values["client_id"]
+    there = services.clients.get(client_id)
+    if there is None:
         _, secret = services.clients.create(values)
-        fresh.add(client_id)
-        return str(secret)
-    if client_id in known and services.clients.holds(client_id, known[client_id]):
-        return known[client_id]
-    fresh.add(client_id)
+        if secret is not None:
+            known.fresh.add(client_id)
+        return secret
+    if list(there.redirect_uris) != values["redirect_uris"]:
+        services.clients.set_redirect_uris(client_id, values["redirect_uris"])
+    if there.token_endpoint_auth_method not in SECRET_METHODS:
+        return None
+    held = known.secrets.get(client_id)
+    if held is not None and services.clients.holds(client_id, held):
+        return held
+    known.fresh.add(client_id)
     return services.clients.rotate_secret(client_id)
+
+
+def _people(services: Services, known: _Known) -> list[dict[str, Any]]:
+    hasher = PasswordHasher(services.settings)
+    return [
+        {
+            "username": username,
+            "password": _password(services, hasher, username, known),
+            "totp_secret": None,
+        }
+        for username in PEOPLE
+    ]
+
+
+def _password(services: Services, hasher: PasswordHasher, username: str, known: _Known) -> str | None:
+    """The person's password, kept or set anew by a link as everybody's is; None if they are disabled."""
+    user = services.users.find(username)
+    if user is None:
+        user = services.users.create(username, f"{username}@example.com", PEOPLE[username])
+    if user.state == "disabled":
+        return None
+    held = known.passwords.get(username)
+    if held is not None and user.state == "active" and hasher.verify(user.password_hash, held):
+        return held
+    link = services.links.make(user.user_id, "enrol" if user.state == "invited" else "reset")
+    text = base64.b32encode(crypto.random_bytes(10)).decode().lower()
+    password = "-".join(text[place : place + 4] for place in range(0, len(text), 4))
+    services.password_reset.set(link, password)
+    known.fresh.add(username)
+    return password
 
 
 def _resource_server(
@@ -100,13 +174,16 @@ def _resource_server(
             services.scopes.describe(scope, catalogue[scope].description, audience)
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> _Known:
     try:
         content = json.loads(path.read_text("utf-8"))
         entries = [*content["clients"], *content["resource_servers"]]
-        return {entry["client_id"]: entry["client_secret"] for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        return _Known(
+            {entry["client_id"]: entry["client_secret"] for entry in entries if entry["client_secret"]},
+            {entry["username"]: entry["password"] for entry in content.get("users", ()) if entry["password"]},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Known()
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ dependency_failures = Counter(
     "authserver_dependency_failures_total", "Failures of what answers depend on", ["dependency"]
 )
 hash_queue_refused = Counter("authserver_hash_queue_refused_total", "Hashing refused as its queue was full")
+outgoing_failed = Counter("authserver_outgoing_failed_total", "Calls to addresses of clients that failed")
 unsealed = Gauge(
     "authserver_audit_unsealed", "Audit rows without a place in the chain", multiprocess_mode="mostrecent"
 )

@@ -16,22 +16,33 @@ from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
 from .keys import KeyStore, Rotation
-from .login import LoginLimits, PasswordHasher, PasswordLogin, PasswordReset, Sessions
+from .login import (
+    LoginLimits,
+    PasswordChange,
+    PasswordHasher,
+    PasswordLogin,
+    PasswordReset,
+    PasswordRules,
+    Sessions,
+)
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
 from .oauth.authorizations import Authorizations
 from .oauth.client_auth import ClientAuthenticator
+from .oauth.client_keys import ClientKeys
 from .oauth.consent import Consents
 from .oauth.cors import Origins
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
+from .outgoing import Outgoing
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Links, Users
@@ -53,6 +64,7 @@ class Services:
     keys: KeyStore
     rotation: Rotation
     replay: ReplayGuard
+    outgoing: Outgoing
     throttle: Throttle
     scopes: Scopes
     clients: Clients
@@ -61,7 +73,9 @@ class Services:
     sessions: Sessions
     login_limits: LoginLimits
     password_login: PasswordLogin
+    password_rules: PasswordRules
     password_reset: PasswordReset
+    password_change: PasswordChange
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
     interactions: Interactions
@@ -104,7 +118,10 @@ def build(app: Flask, settings: Settings) -> Services:
     sessions = Sessions(database, users, audit, settings, authorizations.end_for_session_in)
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
-    authenticator = ClientAuthenticator(clients, hasher)
+    replay = ReplayGuard(commits)
+    outgoing = Outgoing(settings)
+    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing), replay)
+    authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
         authenticator,
@@ -129,7 +146,8 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=Rotation(database, master, audit, settings),
-        replay=ReplayGuard(commits),
+        replay=replay,
+        outgoing=outgoing,
         throttle=throttle,
         scopes=scopes,
         clients=clients,
@@ -138,7 +156,9 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions=sessions,
         login_limits=login_limits,
         password_login=PasswordLogin(database, users, passwords, sessions, login_limits, audit),
-        password_reset=PasswordReset(links, passwords, audit, settings),
+        password_rules=PasswordRules(audit, settings),
+        password_reset=PasswordReset(links, passwords),
+        password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
         interactions=interactions,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from click.testing import Result
+from joserfc.jwk import ECKey
 from test_cli import Run, made, run  # noqa: F401 - the fixture
 
 
@@ -55,3 +57,49 @@ def test_an_operator_alone_lets_a_client_do_without_pkce(run: Run) -> None:  # n
         "--redirect-uri", "https://x.example/cb", "--without-pkce",
     )  # fmt: skip
     assert shown(run, client["client_id"])["require_pkce"] is False
+
+
+def test_a_client_that_signs_is_registered_with_its_public_keys(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    key = ECKey.generate_key("P-256")
+    file = tmp_path / "bank.jwks.json"
+
+    def write(*keys: dict[str, object]) -> str:
+        file.write_text(json.dumps({"keys": keys}))
+        return str(file)
+
+    def register(*more: str) -> Result:
+        method = ("--auth-method", "private_key_jwt", "--grant", "client_credentials")
+        return run("clients", "create", "--name", "Bank", "--id", "bank", *method, *more)
+
+    public = {**key.as_dict(private=False), "kid": "k1"}
+    assert register().exit_code == 2
+    leaked = register("--jwks", write({**key.as_dict(private=True), "kid": "k1"}))
+    assert leaked.exit_code == 2
+    assert "private" in leaked.output
+    assert register("--jwks-uri", "https://169.254.169.254/jwks").exit_code == 2
+    done = register("--jwks", write(public))
+    assert done.exit_code == 0
+    assert "secret" not in done.output
+    assert shown(run, "bank")["kids"] == ["k1"]
+    assert run("clients", "rotate-secret", "bank").exit_code == 2
+    assert run("clients", "keys", "bank").exit_code == 2
+    assert run("clients", "keys", "bank", "--jwks-uri", "https://bank.example/jwks").exit_code == 0
+    row = shown(run, "bank")
+    assert (row["kids"], row["jwks_uri"]) == ([], "https://bank.example/jwks")
+
+
+def test_a_scope_says_which_details_it_needs(run: Run) -> None:  # noqa: F811
+    def scope(name: str) -> dict[str, object]:
+        rows = json.loads(run("scopes", "list", "--json").output)
+        return next(dict(row) for row in rows if row["name"] == name)
+
+    assert scope("payments:initiate")["authorization_details_type"] == "payment_initiation"
+    assert scope("payments:read")["authorization_details_type"] is None
+    assert "payment_initiation" in run("scopes", "list").output
+    change = ("scopes", "set", "payouts", "--description", "Pay out", "--json")
+    made_ = json.loads(run(*change, "--details-type", "payment_initiation").output)
+    assert made_ == scope("payouts")
+    assert made_["authorization_details_type"] == "payment_initiation"
+    assert json.loads(run(*change).output) == made_
+    assert json.loads(run(*change, "--details-type", "none").output)["authorization_details_type"] is None
+    assert run(*change, "--details-type", "nosuch").exit_code != 0

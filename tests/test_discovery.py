@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from journey import Journey, claims_of, header_of
+from assertions import Signer, register
+from journey import CALLBACK, SCOPES, Journey, claims_of, header_of
 from plugins.app import ISSUER, World
 from sqlalchemy import update
 
@@ -17,7 +18,7 @@ UNADVERTISED = {"/", "/healthz", "/readyz", "/metrics", "/static/<path:filename>
 # pages for people, which they reach from others
 PAGES = {
     "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",
-    "/authorize/cancel",
+    "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
 }  # fmt: skip
 
 
@@ -50,9 +51,16 @@ def test_every_advertised_scope_grant_and_method_works(world: World) -> None:
     assert own < set(metadata["scopes_supported"])
     for scope in set(metadata["scopes_supported"]) - own:
         assert world.token(scope=scope).status_code == 200, scope
-    callers = {"client_secret_basic": "web1", "client_secret_post": "web_post", "none": "spa1"}
+    bank = {"grant_types": CODE, "redirect_uris": [CALLBACK], "scopes": list(SCOPES)}
+    register(world, "bank", Signer(), **bank)
+    callers = {
+        "client_secret_basic": "web1",
+        "client_secret_post": "web_post",
+        "private_key_jwt": "bank",
+        "none": "spa1",
+    }
     journey = Journey(world).prepare(clients={"both": ("client_secret_post", CODE), "spa": ("none", CODE)})
-    methods = {"client_secret_basic": "web1", "client_secret_post": "both", "none": "spa"}
+    methods = callers | {"client_secret_post": "both", "none": "spa"}
     for method in metadata["token_endpoint_auth_methods_supported"]:
         if method == "client_secret_basic":
             assert world.token("web1", scope="reports").status_code == 200
@@ -68,6 +76,12 @@ def test_every_advertised_scope_grant_and_method_works(world: World) -> None:
         assert world.post("/revoke", as_=callers[method], form={"token": "x"}).status_code == 200
     for method in metadata["introspection_endpoint_auth_methods_supported"]:
         assert world.post("/introspect", as_=callers[method], form={"token": "x"}).status_code == 200
+    for endpoint, path in (("token", "/token"), ("introspection", "/introspect"), ("revocation", "/revoke")):
+        for alg in metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
+            signed = f"{endpoint}-{alg}"
+            register(world, signed, Signer(alg))
+            form = {"grant_type": "client_credentials"} if endpoint == "token" else {"token": "x"}
+            assert world.post(path, as_=signed, form=form).status_code == 200
     assert "none" not in metadata["introspection_endpoint_auth_methods_supported"]
     assert world.post("/introspect", as_="spa1", form={"token": "x"}).status_code == 401
 

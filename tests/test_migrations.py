@@ -76,6 +76,9 @@ def test_a_new_database_has_what_every_installation_starts_with(empty: Database)
         "payments:initiate", "payments:read", "accounts:read", "refunds:create",
         "openid", "profile", "email", "offline_access",
     }  # fmt: skip
+    assert {row["name"]: row["authorization_details_type"] for row in scopes}["payments:initiate"] == (
+        "payment_initiation"
+    )
     # each has a sentence for people
     assert all(row["description"][0].isupper() and " " in row["description"] for row in scopes)
     assert {tier for tier, _ in tiers} == {"bronze", "standard", "gold"}

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from ..config import Settings, SettingsRefused
 from ..errors import Invalid, Unavailable
-from . import audit, clients, db, demo, keys, scopes, serve, tiers, users
+from . import audit, client_changes, db, demo, keys, scopes, serve, tiers, users
 
 WRONG_INPUT = 2
 
@@ -50,7 +50,7 @@ for command in (
     serve.serve,
     db.db,
     keys.keys,
-    clients.clients,
+    client_changes.clients,
     users.users,
     scopes.scopes,
     tiers.tiers,

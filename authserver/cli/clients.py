@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
+from .. import jwks
 from ..clients import ClientRecord
-from ..clients.registry import AUTH_METHODS, NO_SUCH_CLIENT
+from ..clients.metadata import AUTH_METHODS
+from ..clients.registry import NO_SUCH_CLIENT
 from ..config import SIGNING_ALGS
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
+from ..outgoing import Refused
+from ..services import Services
 from ..tiers import known
 from .rooms import json_option, open_rooms, show, table
 
@@ -37,6 +41,8 @@ def clients() -> None:
 @click.option("--without-pkce", is_flag=True, help="Let this confidential client do without PKCE.")
 @click.option("--details-type", "details", multiple=True, type=click.Choice(sorted(rar.TYPES)))
 @click.option("--id-token-alg", type=click.Choice(ID_TOKEN_ALGS), default="ES256", show_default=True)
+@click.option("--jwks", "keys", type=click.File("rb"), help="Its public keys: a file with a JWK Set.")
+@click.option("--jwks-uri", help="Where it publishes its public keys.")
 @click.option("--scope", "scopes", multiple=True, help="A scope the client may ask for; may repeat.")
 @click.option("--network", "networks", multiple=True, help="A CIDR range it may call from; may repeat.")
 @click.option(
@@ -54,6 +60,8 @@ def create(as_json: bool, **given: Any) -> None:
       authserver clients create --name "Corner shop" --grant client_credentials --scope payments:initiate
       authserver clients create --name "Web shop" --grant authorization_code --grant refresh_token \\
         --redirect-uri https://shop.example/callback --scope openid --details-type payment_initiation
+      authserver clients create --name "Bank" --auth-method private_key_jwt --jwks bank.jwks.json \\
+        --grant client_credentials --scope payments:read
       authserver clients create --name "Payments API" --audience https://api.example.com/payments
     """
     services = open_rooms()
@@ -74,6 +82,7 @@ def create(as_json: bool, **given: Any) -> None:
         "id_token_alg": given["id_token_alg"],
         "scopes": sorted(set(given["scopes"])),
         "profile": "oauth21",
+        **keys_of(services, given["keys"], given["jwks_uri"]),
         "tier": given["tier"],
     }
     if "authorization_code" in given["grants"]:
@@ -102,7 +111,7 @@ def list_(as_json: bool) -> None:
     Example:
       authserver clients list --json
     """
-    rows = [_row(client) for client in open_rooms().clients.all()]
+    rows = [row_of(client) for client in open_rooms().clients.all()]
     show(rows, as_json, table(rows, COLUMNS))
 
 
@@ -116,7 +125,7 @@ def show_(client_id: str, as_json: bool) -> None:
     Example:
       authserver clients show demo-merchant
     """
-    row = _row(_known(client_id))
+    row = row_of(known_client(client_id))
     show(row, as_json, "\n".join(f"{name}: {value}" for name, value in row.items()))
 
 
@@ -146,89 +155,17 @@ def approve(client_id: str, as_json: bool) -> None:
     _set_state(client_id, "active", as_json)
 
 
-@clients.command("rotate-secret")
-@click.argument("client_id")
-@click.option(
-    "--overlap", type=click.IntRange(0, 30 * 86_400), default=0, help="Seconds the old secret still works."
-)
-@json_option
-def rotate_secret(client_id: str, overlap: int, as_json: bool) -> None:
-    """Make a new secret, printed once. The old one ends now, or after --overlap.
-
-    \b
-    Examples:
-      authserver clients rotate-secret demo-merchant
-      authserver clients rotate-secret demo-merchant --overlap 86400
-    """
-    secret = open_rooms().clients.rotate_secret(client_id, overlap)
-    told = {"client_id": client_id, "client_secret": secret}
-    show(told, as_json, f"client_secret: {secret}  (shown once)")
+def keys_of(services: Services, file: BinaryIO | None, uri: str | None) -> dict[str, Any]:
+    """The keys of a client as its metadata; Invalid for an address that this server would not call."""
+    if uri is not None:
+        try:
+            services.outgoing.check(uri)
+        except Refused:
+            raise Invalid("The jwks_uri is a https URL of a public address.") from None
+    return {"jwks": jwks.load(file.read()) if file else None, "jwks_uri": uri}
 
 
-@clients.command("redirect-uris")
-@click.argument("client_id")
-@click.argument("uris", nargs=-1, required=True)
-@json_option
-def redirect_uris(client_id: str, uris: tuple[str, ...], as_json: bool) -> None:
-    """Set where the codes of a client may go, all of them at once.
-
-    \b
-    Example:
-      authserver clients redirect-uris web-shop https://shop.example/callback
-    """
-    wanted = list(dict.fromkeys(uris))
-    open_rooms().clients.set_redirect_uris(client_id, wanted)
-    told = {"client_id": client_id, "redirect_uris": wanted}
-    show(told, as_json, f"Codes of {client_id} go to {', '.join(wanted)}.")
-
-
-@clients.command()
-@click.argument("client_id")
-@click.option("--allow", "networks", multiple=True, help="A CIDR range, IPv4 or IPv6; may repeat.")
-@click.option("--anywhere", is_flag=True, help="Drop the allowlist: the client may call from everywhere.")
-@click.option("--allow-everywhere", is_flag=True, help="Accept 0.0.0.0/0 and ::/0 among the ranges.")
-@json_option
-def networks(
-    client_id: str, networks: tuple[str, ...], anywhere: bool, allow_everywhere: bool, as_json: bool
-) -> None:
-    """Set from where a client may call.
-
-    \b
-    Examples:
-      authserver clients networks demo-merchant --allow 203.0.113.0/24 --allow 2001:db8::/48
-      authserver clients networks demo-merchant --anywhere
-    """
-    if bool(networks) == anywhere:
-        raise Invalid("Name the networks with --allow, or say --anywhere.")
-    services = open_rooms()
-    try:
-        cidrs = parse_networks(networks, everywhere=allow_everywhere)
-    except Invalid:
-        services.clients.networks_refused(client_id)
-        raise
-    services.clients.set_networks(client_id, cidrs)
-    told = {"client_id": client_id, "networks": cidrs}
-    show(told, as_json, f"{client_id} may call from {', '.join(cidrs) or 'everywhere'}.")
-
-
-@clients.command()
-@click.argument("client_id")
-@click.argument("name")
-@json_option
-def tier(client_id: str, name: str, as_json: bool) -> None:
-    """Move a client to a rate tier.
-
-    \b
-    Example:
-      authserver clients tier demo-merchant gold
-    """
-    services = open_rooms()
-    known(services.database, name)
-    services.clients.set_tier(client_id, name)
-    show({"client_id": client_id, "tier": name}, as_json, f"{client_id} is in tier {name}.")
-
-
-def _known(client_id: str) -> ClientRecord:
+def known_client(client_id: str) -> ClientRecord:
     client = open_rooms().clients.get(client_id)
     if client is None:
         raise Invalid(NO_SUCH_CLIENT)
@@ -240,7 +177,7 @@ def _set_state(client_id: str, state: str, as_json: bool) -> None:
     show({"client_id": client_id, "state": state}, as_json, f"{client_id} is {state}.")
 
 
-def _row(client: ClientRecord) -> dict[str, Any]:
+def row_of(client: ClientRecord) -> dict[str, Any]:
     return {
         "client_id": client.client_id,
         "client_name": client.client_name,
@@ -257,4 +194,6 @@ def _row(client: ClientRecord) -> dict[str, Any]:
         "networks": client.networks,
         "audience": client.audience,
         "secrets": len(client.secrets),
+        "kids": [key.kid for key in client.keys],
+        "jwks_uri": client.jwks_uri,
     }

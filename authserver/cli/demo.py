@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -26,7 +27,7 @@ FILE = "demo.json"
 
 @click.group()
 def demo() -> None:
-    """Run the demo: the issuer, a payments API, and random credentials."""
+    """Run the demo: the issuer, a shop, a payments API, and random credentials."""
 
 
 @demo.command()
@@ -35,7 +36,7 @@ def demo() -> None:
     type=click.IntRange(1, 65534),
     default=8000,
     show_default=True,
-    help="The issuer's port; the API takes the next one.",
+    help="The issuer's port; the shop and its API take the next one.",
 )
 def run(port: int) -> None:
     """Migrate, seed and serve on this machine.
@@ -48,6 +49,8 @@ def run(port: int) -> None:
     os.environ[f"{PREFIX}THREADS"] = "8"
     os.environ.setdefault(f"{PREFIX}ISSUER", f"http://localhost:{port}")
     os.environ[f"{PREFIX}WORKERS"] = "1"
+    if (examples := _examples()) is not None:
+        os.environ.setdefault(f"{PREFIX}DEMO_URL", f"http://127.0.0.1:{port + 1}/")
     settings = Settings.load()
     if settings.profile != "dev":
         raise Invalid("The demo runs in the dev profile alone.")
@@ -61,7 +64,7 @@ def run(port: int) -> None:
     seeded = demo_data.seed(services, path, port + 1)
     services.database.engine.dispose()
     stop_on_signals()
-    api = _start_api(path, port + 1)
+    api = _start_api(examples, path, port + 1) if examples is not None else None
     threading.Thread(target=_tell, args=(seeded, path, port, api is not None), daemon=True).start()
     try:
         server("127.0.0.1", port, 1, 8).serve()
@@ -70,11 +73,14 @@ def run(port: int) -> None:
             _end(api)
 
 
-def _start_api(path: Path, port: int) -> subprocess.Popen[bytes] | None:
-    """The payments API in a process of its own; None where the examples are not (an installed package)."""
+def _examples() -> Path | None:
+    """The folder that the examples are in; None where they are not (an installed package)."""
     root = asset_dir("templates").parent
-    if not (root / "examples" / "payments_api").is_dir():
-        return None
+    return root if (root / "examples" / "payments_api").is_dir() else None
+
+
+def _start_api(root: Path, path: Path, port: int) -> subprocess.Popen[bytes]:
+    """The payments API and the shop in a process of their own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     command = [
         sys.executable,
@@ -111,9 +117,9 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
     merchant = seeded.content["clients"][0]
     if seeded.fresh:
         click.echo(f"\nCredentials made just now, kept in {path}:")
-        for entry in [*seeded.content["clients"], *seeded.content["resource_servers"]]:
-            if entry["client_id"] in seeded.fresh:
-                click.echo(f"  {entry['client_id']}  {entry['client_secret']}")
+        for name, secret in _credentials(seeded.content):
+            if name in seeded.fresh:
+                click.echo(f"  {name}  {secret}")
     places = {
         "issuer": issuer,
         "api": f"http://127.0.0.1:{port + 1}",
@@ -125,6 +131,13 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         click.echo(f"\nIssuer {issuer}. The payments API of the demo is in the project's checkout alone.")
         return
     click.echo(LINES.format(commands=commands, **places))
+
+
+def _credentials(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names with what goes with them, people first."""
+    people = [(user["username"], user["password"]) for user in content["users"]]
+    machines = [*content["clients"], *content["resource_servers"]]
+    return people + [(entry["client_id"], entry["client_secret"]) for entry in machines]
 
 
 def _answers(address: str) -> bool:
@@ -150,11 +163,16 @@ COMMANDS = (
     '"creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}\'',
 )
 LINES = """
+Open this in a browser:  {issuer}
+
 Issuer        {issuer}
-Payments API  {api}
+Shop          {api}
+Payments API  {api}/payments
 Credentials   {path}
 
-Paste this in another terminal, in this folder. Get a token, then pay with it:
+Pay in the shop as alice; her password is in the credentials, under "users".
+
+A machine pays without a person. Paste this in another terminal, in this folder: get a token, pay with it.
 
 {commands}
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from ..errors import Invalid
+from ..oauth import rar
 from .rooms import json_option, open_rooms, show, table
+
+COLUMNS = ["name", "audience", "authorization_details_type", "description"]
+NO_TYPE = "none"
 
 
 @click.group()
@@ -23,27 +29,34 @@ def list_(as_json: bool) -> None:
       authserver scopes list
     """
     found = open_rooms().scopes.all().values()
-    rows = [{"name": s.name, "audience": s.audience, "description": s.description} for s in found]
-    rows.sort(key=lambda row: str(row["name"]))
-    show(rows, as_json, table(rows, ["name", "audience", "description"]))
+    rows = [asdict(scope) for scope in sorted(found, key=lambda scope: scope.name)]
+    show(rows, as_json, table(rows, COLUMNS))
 
 
 @scopes.command("set")
 @click.argument("name")
 @click.option("--description", required=True, help="A sentence that people read before they agree.")
 @click.option("--audience", default=None, help="The audience of the API that owns it.")
+@click.option(
+    "--details-type",
+    type=click.Choice([*sorted(rar.TYPES), NO_TYPE]),
+    help="The authorization details without which no person is asked for it.",
+)
 @json_option
-def set_(name: str, description: str, audience: str | None, as_json: bool) -> None:
-    """Add a scope or change it.
+def set_(name: str, description: str, audience: str | None, details_type: str | None, as_json: bool) -> None:
+    """Add a scope or change it. What is left out stays as it was.
 
     \b
-    Example:
+    Examples:
       authserver scopes set payments:read --description "See payments" --audience https://api.example.com/payments
+      authserver scopes set payouts:start --description "Pay out" --details-type payment_initiation
     """
     if not description.strip() or len(description) > 300:
         raise Invalid("The description is a sentence of at most 300 characters.")
-    open_rooms().scopes.describe(name, description, audience)
-    show({"name": name, "description": description, "audience": audience}, as_json, f"{name} is set.")
+    services = open_rooms()
+    services.scopes.describe(name, description, audience, "" if details_type == NO_TYPE else details_type)
+    services.versions.forget()
+    show(asdict(services.scopes.all()[name]), as_json, f"{name} is set.")
 
 
 @scopes.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..ip_allowlist import Allowlist
+from ..jwks import PublicKey
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class ClientRecord:
     # the types of authorization details it may ask for
     authorization_details_types: frozenset[str]
     id_token_alg: str
+    # the keys it registered by value, and where it publishes them otherwise
+    keys: tuple[PublicKey, ...] = ()
+    jwks_uri: str | None = None
     # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
     # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)

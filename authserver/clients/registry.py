@@ -4,39 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from .. import clock, crypto
+from .. import clock, crypto, jwks
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
 from ..errors import Invalid
-from ..ip_allowlist import Allowlist
-from ..models.client import Client, ClientSecret, ResourceServer
-from ..models.network import ClientNetwork
 from ..models.scope import Scope
-from . import audiences, redirect_uris
+from . import audiences, metadata, redirect_uris, rows
+from .metadata import SECRET_METHODS
 from .record import ClientRecord
+from .rows import clients, networks, resource_servers, secrets
 from .secrets import SecretHasher
 
-clients = table_of(Client)
-secrets = table_of(ClientSecret)
-networks = table_of(ClientNetwork)
-resource_servers = table_of(ResourceServer)
 scopes = table_of(Scope)
 
-SECRET_METHODS = ("client_secret_basic", "client_secret_post")
-AUTH_METHODS = (*SECRET_METHODS, "none")
 NO_SUCH_CLIENT = "There is no client of this id."
-# what a client has unless its registration says otherwise
-DEFAULTS: dict[str, Any] = {
-    "application_type": "web",
-    "require_pkce": True,
-    "authorization_details_types": [],
-    "id_token_alg": "ES256",
-}
 
 
 class Clients:
@@ -47,7 +34,7 @@ class Clients:
         self._versions = versions
         self._audit = audit
         self._hasher = hasher
-        self._cache = ByKey(versions, "clients", self._load, self._changed_since)
+        self._cache = ByKey(versions, "clients", partial(rows.load, database), self._changed_since)
 
     def get(self, client_id: str) -> ClientRecord | None:
         """The client of ``client_id`` in whatever state; None if there is none."""
@@ -61,7 +48,7 @@ class Clients:
             ids = list(
                 connection.execute(select(clients.c.client_id).order_by(clients.c.client_id)).scalars()
             )
-        return [client for client in map(self._load, ids) if client is not None]
+        return [client for client in map(partial(rows.load, self._database), ids) if client is not None]
 
     def create(
         self, values: dict[str, Any], allow: Sequence[str] = (), api: dict[str, Any] | None = None
@@ -70,20 +57,14 @@ class Clients:
 
         With ``api`` (audience, name, signing_alg) it is that resource server; all of it or nothing.
         """
-        values = DEFAULTS | values
+        values = metadata.DEFAULTS | values
         client_id = values.get("client_id") or crypto.random_bytes(16).hex()
         if len(client_id) > 128 or any(not 0x21 <= ord(c) <= 0x7E for c in client_id):
             raise Invalid("A client id is up to 128 printable ASCII characters (RFC 6749 appendix A.1).")
-        if not str(values["client_name"]).isprintable():
-            raise Invalid("A client's name has no control characters.")
-        if values["token_endpoint_auth_method"] not in AUTH_METHODS:
-            raise Invalid(f"The authentication method is one of {', '.join(AUTH_METHODS)}.")
+        metadata.judge(values)
         secret = hash_ = None
         if values["token_endpoint_auth_method"] in SECRET_METHODS:
             secret, hash_ = self._hasher.make(client_id)
-        elif "client_credentials" in values["grant_types"]:
-            raise Invalid("A public client cannot have client_credentials (RFC 6749 §4.4).")
-        _judge(values)
         with self._database.writing() as connection:
             if connection.execute(
                 select(clients.c.client_id).where(clients.c.client_id == client_id)
@@ -124,7 +105,7 @@ class Clients:
 
     def holds(self, client_id: str, secret: str) -> bool:
         """Whether ``secret`` is one that the client authenticates with now."""
-        return self._hasher.verify(client_id, self._load(client_id), secret)
+        return self._hasher.verify(client_id, rows.load(self._database, client_id), secret)
 
     def move_resource_server(self, client_id: str, audience: str) -> None:
         """The API that this client is, and the scopes it owns, are at a new ``audience``."""
@@ -178,7 +159,7 @@ class Clients:
 
     def set_redirect_uris(self, client_id: str, uris: Sequence[str]) -> None:
         """Codes of the client go to ``uris`` alone from now on; Invalid for what may not be registered."""
-        client = self._load(client_id)
+        client = rows.load(self._database, client_id)
         if client is None:
             raise Invalid(NO_SUCH_CLIENT)
         for uri in uris:
@@ -187,9 +168,19 @@ class Clients:
             detail = {"redirect_uris": list(uris)[:20]}
             self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
 
+    def set_keys(self, client_id: str, keys: dict[str, Any] | None, uri: str | None) -> None:
+        """The client's public keys are ``keys``, or those at ``uri``; Invalid for what cannot be read."""
+        client = rows.load(self._database, client_id)
+        if client is None:
+            raise Invalid(NO_SUCH_CLIENT)
+        metadata.judge_keys(client.token_endpoint_auth_method, keys, uri)
+        with self._changing(client_id, {"jwks": keys, "jwks_uri": uri}) as connection:
+            detail = {"jwks_uri": uri, "kids": [key.kid for key in jwks.parse(keys)] if keys else []}
+            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
+
     def rotate_secret(self, client_id: str, overlap: int = 0) -> str:
         """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
-        client = self._load(client_id)
+        client = rows.load(self._database, client_id)
         if client is None:
             raise Invalid(NO_SUCH_CLIENT)
         if client.token_endpoint_auth_method not in SECRET_METHODS:
@@ -240,57 +231,3 @@ class Clients:
             return list(
                 connection.execute(select(clients.c.client_id).where(clients.c.version > version)).scalars()
             )
-
-    def _load(self, client_id: str) -> ClientRecord | None:
-        with self._database.reading() as connection:
-            row = (
-                connection.execute(select(clients).where(clients.c.client_id == client_id))
-                .mappings()
-                .one_or_none()
-            )
-            if row is None:
-                return None
-            held = connection.execute(
-                select(secrets.c.hash, secrets.c.expires_at)
-                .where(secrets.c.client_id == client_id)
-                .order_by(secrets.c.id.desc())
-            ).all()
-            cidrs = connection.execute(
-                select(networks.c.cidr).where(networks.c.client_id == client_id)
-            ).scalars()
-            networks_ = tuple(sorted(cidrs))
-            audience = connection.execute(
-                select(resource_servers.c.audience).where(resource_servers.c.client_id == client_id)
-            ).scalar()
-        return ClientRecord(
-            client_id=row["client_id"],
-            client_name=row["client_name"],
-            state=row["state"],
-            token_endpoint_auth_method=row["token_endpoint_auth_method"],
-            grant_types=frozenset(row["grant_types"]),
-            redirect_uris=tuple(row["redirect_uris"]),
-            scopes=frozenset(row["scopes"]),
-            profile=row["profile"],
-            tier=row["tier"],
-            version=row["version"],
-            secrets=tuple((secret.hash, secret.expires_at) for secret in held),
-            allowlist=Allowlist(networks_),
-            networks=networks_,
-            audience=audience,
-            application_type=row["application_type"],
-            require_pkce=row["require_pkce"],
-            authorization_details_types=frozenset(row["authorization_details_types"]),
-            id_token_alg=row["id_token_alg"],
-        )
-
-
-def _judge(values: dict[str, Any]) -> None:
-    """What belongs together is together; Invalid otherwise."""
-    if values["application_type"] not in redirect_uris.APPLICATION_TYPES:
-        raise Invalid(f"The application type is one of {', '.join(redirect_uris.APPLICATION_TYPES)}.")
-    for uri in values["redirect_uris"]:
-        redirect_uris.validate(uri, values["application_type"])
-    if "authorization_code" in values["grant_types"] and not values["redirect_uris"]:
-        raise Invalid("A client with authorization_code names where its codes go: a redirect URI.")
-    if not values["require_pkce"] and values["token_endpoint_auth_method"] not in SECRET_METHODS:
-        raise Invalid("A public client cannot do without PKCE (RFC 9700 §2.1.1).")

@@ -20,11 +20,15 @@ resource_servers = table_of(ResourceServer)
 
 @dataclass(frozen=True)
 class ScopeRecord:
-    """A scope value, the audience of the API that owns it (None: the server itself), and its sentence."""
+    """A scope value, the audience of the API that owns it (None: the server itself), and its sentence.
+
+    With an ``authorization_details_type`` a person is asked for it only in detail.
+    """
 
     name: str
     audience: str | None
     description: str
+    authorization_details_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,13 @@ class Scopes:
         """Every API."""
         return tuple(self._cache.get().by_audience.values())
 
-    def describe(self, name: str, description: str, audience: str | None = None) -> None:
-        """The scope exists with this sentence, owned by the API of ``audience``; None keeps who owns it.
+    def describe(
+        self, name: str, description: str, audience: str | None = None, details_type: str | None = None
+    ) -> None:
+        """The scope exists with this sentence, owned by the API of ``audience``, with details of a type.
 
-        Invalid for a scope that another API owns: its clients' tokens would move from one API to another.
+        None keeps the owner and the type that it has; an empty type is none. Invalid for a scope that another
+        API owns: its clients' tokens would move from one API to another.
         """
         if not name or any(not 0x21 <= ord(c) <= 0x7E or c in '"\\' for c in name):
             raise Invalid("A scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3).")
@@ -72,13 +79,15 @@ class Scopes:
                 ).scalar()
             ):
                 raise Invalid("There is no resource server of this audience.")
+            values: dict[str, str | None] = {"description": description}
+            if audience is not None:
+                values["audience"] = audience
+            if details_type is not None:
+                values["authorization_details_type"] = details_type or None
             if known:
-                values = {"description": description} | ({"audience": audience} if audience else {})
                 connection.execute(update(scopes).where(scopes.c.name == name).values(values))
             else:
-                connection.execute(
-                    insert(scopes).values(name=name, audience=audience, description=description)
-                )
+                connection.execute(insert(scopes).values(name=name, **values))
             raise_version(connection, "scopes")
             self._audit.record_in(connection, Entry(Event.SCOPE_CHANGED, detail={"scope": name}))
 

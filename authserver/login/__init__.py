@@ -2,17 +2,21 @@
 
 from .limits import LoginLimits
 from .password import PasswordHasher
+from .password_change import PasswordChange
 from .password_login import ACR_PASSWORD, Browser, PasswordLogin
 from .password_reset import PasswordReset
+from .password_rules import PasswordRules
 from .session import Sessions, SessionView
 
 __all__ = [
     "ACR_PASSWORD",
     "Browser",
     "LoginLimits",
+    "PasswordChange",
     "PasswordHasher",
     "PasswordLogin",
     "PasswordReset",
+    "PasswordRules",
     "SessionView",
     "Sessions",
 ]

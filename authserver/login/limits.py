@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..audit import Audit, Entry, Event
 from ..config import Settings
 from ..throttle import Limit, Throttle
+from ..users import LOCK_SECONDS, MAX_FAILURES
 
 SERVER = "login_server"
 ADDRESS = "login_ip"
@@ -12,7 +15,7 @@ ALARM = "login_alarm"
 
 
 class LoginLimits:
-    """Counts attempts before they are judged; those that succeed are given back to their address."""
+    """Counts attempts before they are judged, failures after; what succeeds is given back to its address."""
 
     def __init__(self, throttle: Throttle, audit: Audit, settings: Settings) -> None:
         self._throttle = throttle
@@ -35,8 +38,15 @@ class LoginLimits:
         """The attempt does not count against its address."""
         self._throttle.give_back(self._address, ADDRESS, address)
 
-    def failed(self) -> None:
-        """Too many failures over all addresses and accounts raise the alarm, once a window."""
+    def failed(self, failed: Entry, number: int) -> None:
+        """``failed``, the ``number``-th attempt in a row, is on record: the fifth blocks the account.
+
+        Too many over all addresses and accounts raise the alarm, once a window.
+        """
+        self._audit.record(failed)
+        if number == MAX_FAILURES:
+            blocked = replace(failed, event=Event.ACCOUNT_BLOCKED, reason="five_failures")
+            self._audit.record(replace(blocked, detail={"seconds": LOCK_SECONDS}))
         if not self._throttle.take(self._alarm, ALARM) and self._throttle.first(ALARM, self._alarm.seconds):
             detail = {"failures": self._alarm.amount, "seconds": self._alarm.seconds}
             self._audit.record(Entry(Event.ALERT_SPRAYING, "denied", "failures", detail=detail))

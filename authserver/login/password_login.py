@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..audit import Audit, Entry, Event
 from ..db import Database
-from ..users import LOCK_SECONDS, MAX_FAILURES, Attempts, UserRecord, Users
+from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
 from .password import MAX_LENGTH, PasswordHasher
 from .session import Login, Sessions
@@ -82,11 +82,7 @@ class PasswordLogin:
     def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:
         user_id = "" if user is None else user.user_id
         failed = Entry(Event.LOGIN_FAILED, "denied", reason, user_id=user_id, actor="anonymous")
-        self._audit.record(failed)
-        if number == MAX_FAILURES:
-            blocked = replace(failed, event=Event.ACCOUNT_BLOCKED, reason="five_failures")
-            self._audit.record(replace(blocked, detail={"seconds": LOCK_SECONDS}))
-        self._limits.failed()
+        self._limits.failed(failed, number)
 
 
 def _reason(user: UserRecord | None, number: int) -> str:

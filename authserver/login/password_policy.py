@@ -28,6 +28,7 @@ TOO_SHORT = f"Use at least {MIN_LENGTH} characters. A few words in a row make a 
 TOO_LONG = f"Use at most {MAX_LENGTH} characters."
 COMMON = "This password is among the first that others would try. Choose another one."
 OWN_WORDS = "Leave your name, your e-mail address and the name of this service out of it."
+SAME = "That is the password you have. Choose another one."
 DIFFERENT = "The two passwords differ. Type the same one twice."
 
 

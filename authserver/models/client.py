@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Integer, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,6 +33,9 @@ class Client(Base):
     authorization_details_types: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     # what signs its ID tokens
     id_token_alg: Mapped[str] = mapped_column(String(10), server_default="ES256")
+    # its public keys (RFC 7591 §2): by value, or where they are published; never both
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    jwks_uri: Mapped[str | None] = mapped_column(String(2048))
     tier: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, index=True)

@@ -18,6 +18,7 @@ class Grant(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), index=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id"), index=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
+    # when it began, for the last time
     created_at: Mapped[int] = mapped_column(BigInteger)
     updated_at: Mapped[int] = mapped_column(BigInteger)
     ended_at: Mapped[int | None] = mapped_column(BigInteger)

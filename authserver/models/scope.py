@@ -17,6 +17,8 @@ class Scope(Base):
     # null: a scope of the server itself, such as openid
     audience: Mapped[str | None] = mapped_column(ForeignKey("resource_server.audience"))
     description: Mapped[str] = mapped_column(String(300))
+    # the type of authorization details without which no person is asked for it (RFC 9396 §3); null: none
+    authorization_details_type: Mapped[str | None] = mapped_column(String(100))
 
 
 class RateTier(Base):

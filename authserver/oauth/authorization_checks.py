@@ -16,6 +16,7 @@ from ..config import ID_TOKEN_ALGS
 from ..errors import ProtocolError
 from . import rar, response_mode, scopes
 from .authorization_request import ENDPOINT, Draft, Rooms
+from .authorizations import OFFLINE
 from .response_mode import Target
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -220,6 +221,23 @@ def _audience(draft: Draft, rooms: Rooms) -> None:
     draft.values |= {"resources": resources, "audience": audience}
 
 
+def _details_of_scopes(draft: Draft, rooms: Rooms) -> None:
+    # Of RFC 9396 §5's reasons for invalid_authorization_details each is about an element that is there.
+    # Here none is: it is the scope that cannot be asked for.
+    known, details = rooms.scopes.all(), draft.values.get("authorization_details")
+    for name in draft.values["scopes"]:
+        if not rar.has(details, known[name].authorization_details_type):
+            description = "A requested scope needs authorization_details that say what it is for."
+            raise draft.rejected("rar_missing", description, "invalid_scope")
+
+
+def _payment_once(draft: Draft, _rooms: Rooms) -> None:
+    # RFC 6749 §3.3 would let it be left out of what is granted; here nothing is narrowed in silence
+    if OFFLINE in draft.values["scopes"] and rar.payment_of(draft.values.get("authorization_details")):
+        description = "A payment is approved once; offline_access cannot be asked for together with it."
+        raise draft.rejected("rar_offline", description, "invalid_scope")
+
+
 CHECKS: tuple[Check, ...] = (
     Check("client", _client),
     Check("redirect_uri", _redirect_uri),
@@ -235,4 +253,6 @@ CHECKS: tuple[Check, ...] = (
     Check("authorization_details", _authorization_details),
     Check("scope", _scope),
     Check("audience", _audience),
+    Check("details_of_scopes", _details_of_scopes),
+    Check("payment_once", _payment_once),
 )

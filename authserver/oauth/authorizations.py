@@ -19,6 +19,7 @@ from ..db import table_of
 from ..models.authorization import Authorization, AuthorizationCode
 from ..models.session import Session
 from ..models.user import User
+from . import rar
 from .revocation import Revocations
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class AuthorizationRecord:
     auth_time: int
     expires_at: int
 
+    @property
+    def once(self) -> bool:
+        """Whether it is for one payment: its code gives one access token, and nothing renews that."""
+        return rar.payment_of(self.authorization_details) is not None
+
     @classmethod
     def of(cls, row: RowMapping, prefix: str = "") -> Self:
         """The record in a row whose columns bear ``prefix``."""
@@ -110,11 +116,7 @@ class Authorizations:
         """
         gid, code = crypto.random_token(128), crypto.random_token()
         now = clock.now()
-        client = self._clients.get(request.client_id)
-        offline = (
-            OFFLINE in request.scopes and client is not None and client.check_grant_type("refresh_token")
-        )
-        ends = now + self._offline_seconds if offline else session.created_at + self._session_seconds
+        offline, ends = self._lasting(request, session, details, now)
         connection.execute(
             insert(table).values(
                 gid=gid, grant_id=grant_id, user_id=session.user_id, client_id=request.client_id,
@@ -144,6 +146,21 @@ class Authorizations:
         )
         self._audit.record_in(connection, entry)
         return code
+
+    def _lasting(
+        self,
+        request: AuthorizationRequest,
+        session: LoggedIn,
+        details: Sequence[dict[str, Any]] | None,
+        now: int,
+    ) -> tuple[bool, int]:
+        """Whether it outlives its session, and until when something may be issued from it."""
+        if rar.payment_of(details):
+            return False, now + CODE_SECONDS
+        client = self._clients.get(request.client_id)
+        if OFFLINE in request.scopes and client is not None and client.check_grant_type("refresh_token"):
+            return True, now + self._offline_seconds
+        return False, session.created_at + self._session_seconds
 
     def holds_in(self, connection: Connection, gid: str) -> bool:
         """Whether something may be issued from it; it does not end before the transaction does."""

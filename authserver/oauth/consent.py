@@ -5,6 +5,7 @@ One grant row a person and client. Withdrawing it ends every authorization under
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
@@ -17,6 +18,15 @@ from .authorization_request import AuthorizationRequest
 from .authorizations import Authorizations
 
 table = table_of(Grant)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a client may do without asking again, since a Unix time; a payment is never among it."""
+
+    client_id: str
+    scopes: tuple[str, ...]
+    since: int
 
 
 class Consents:
@@ -57,10 +67,12 @@ class Consents:
         insert_once(connection, Grant, fresh)
         row = self._row(connection, request.client_id, user_id)
         assert row is not None
-        before = [] if row["ended_at"] is not None else row["scopes"]
+        # one that was withdrawn begins anew
+        ended = row["ended_at"] is not None
+        before, since = ([], now) if ended else (row["scopes"], row["created_at"])
         added = request.scopes if request.authorization_details is None else ()
         scopes = sorted({*before, *added})
-        values = {"scopes": scopes, "updated_at": now, "ended_at": None}
+        values = {"scopes": scopes, "created_at": since, "updated_at": now, "ended_at": None}
         connection.execute(update(table).where(table.c.grant_id == row["grant_id"]).values(values))
         detail: dict[str, Any] = {"grant_id": row["grant_id"], "scope": " ".join(request.scopes)}
         if request.authorization_details is not None:
@@ -68,6 +80,14 @@ class Consents:
         entry = Entry(Event.CONSENT_GRANTED, client_id=request.client_id, user_id=user_id, detail=detail)
         self._audit.record_in(connection, entry)
         return str(row["grant_id"])
+
+    def of(self, user_id: str) -> list[Allowed]:
+        """What the person allows, the newest first; a client that was only ever paid has no scopes in it."""
+        mine = (table.c.user_id == user_id) & table.c.ended_at.is_(None)
+        query = select(table).where(mine).order_by(table.c.created_at.desc(), table.c.client_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Allowed(row["client_id"], tuple(row["scopes"]), row["created_at"]) for row in rows]
 
     def withdraw(self, user_id: str, client_id: str) -> bool:
         """The person allows the client nothing any more; whether there was something to withdraw."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..clients import Scopes
-from ..config import ID_TOKEN_ALGS, Settings
+from ..config import ID_TOKEN_ALGS, SIGNING_ALGS, Settings
 from . import claims, pkce, rar, response_mode
 from .authorization_checks import PROMPTS
 from .grants.base import PersonGrant
@@ -35,14 +35,17 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "response_modes_supported": list(response_mode.MODES),
         "grant_types_supported": list(server.grant_types),
         "token_endpoint_auth_methods_supported": list(PersonGrant.TOKEN_ENDPOINT_AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGS),
         "code_challenge_methods_supported": [pkce.METHOD],
         # RFC 9207 §3
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": sorted(rar.TYPES) if settings.payments_open else [],
         "introspection_endpoint": f"{issuer}/introspect",
         "introspection_endpoint_auth_methods_supported": list(IntrospectionEndpoint.CLIENT_AUTH_METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGS),
         "revocation_endpoint": f"{issuer}/revoke",
         "revocation_endpoint_auth_methods_supported": list(RevocationEndpoint.CLIENT_AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGS),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
         "acr_values_supported": [PASSWORD_ACR],

@@ -37,7 +37,7 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
     """POST /introspect. The hint never changes the result (RFC 7662 §2.1)."""
 
     ENDPOINT_NAME = "introspect"
-    CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+    CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
     server: AuthorizationServer
 
     def check_params(self, request: ProtocolRequest, client: ClientRecord) -> None:

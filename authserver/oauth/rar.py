@@ -7,7 +7,7 @@ the page shows, what the person approves and what the token says are one and the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..clients import ClientRecord
@@ -51,9 +51,14 @@ def read(text: str, client: ClientRecord) -> tuple[Detail, ...]:
     return tuple(details)
 
 
-def payment_of(details: tuple[Detail, ...] | None) -> Detail | None:
+def payment_of(details: Iterable[Detail] | None) -> Detail | None:
     """The payment among ``details``, or None."""
     return next((detail for detail in details or () if detail["type"] == payment.TYPE), None)
+
+
+def has(details: Iterable[Detail] | None, type_: str | None) -> bool:
+    """Whether a detail of ``type_`` is among ``details``; where None is demanded, nothing is missing."""
+    return type_ is None or any(detail["type"] == type_ for detail in details or ())
 
 
 def locations_of(details: tuple[Detail, ...] | None) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
     """POST /revoke. The hint never changes the result (RFC 7009 §2.1)."""
 
     ENDPOINT_NAME = "revoke"
-    CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+    CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
     server: AuthorizationServer
 
     def check_params(self, request: ProtocolRequest, client: ClientRecord) -> None:

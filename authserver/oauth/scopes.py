@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ..audit import Event
 from ..clients import ClientRecord, ResourceServerRecord, Scopes
 from ..errors import ProtocolError
+from . import rar
 
 if TYPE_CHECKING:
     from .authorizations import AuthorizationRecord
@@ -92,7 +93,8 @@ def within(
 ) -> Access:
     """The access that a client gets under an authorization; ProtocolError invalid_scope or invalid_target.
 
-    Scopes that the client or the catalogue has lost since are left out; the answer's ``scope`` says so.
+    Scopes that the client or the catalogue has lost since are left out, and those that by now are given in
+    detail alone and have none; the answer's ``scope`` says so.
     """
     known = catalogue.all()
     names = list(granted.scopes) if requested is None else parse(requested, client)
@@ -102,8 +104,15 @@ def within(
     target = _target(catalogue, client, resources)
     if target is not None and target.audience not in granted.audience:
         raise invalid_target("resource_exceeds_grant", client)
-    kept = tuple(n for n in names if n in known and (known[n].audience is None or n in client.scopes))
-    needed = bool(granted.authorization_details) or any(known[n].audience for n in kept)
+    details = granted.authorization_details
+    kept = tuple(
+        n
+        for n in names
+        if n in known
+        and (known[n].audience is None or n in client.scopes)
+        and rar.has(details, known[n].authorization_details_type)
+    )
+    needed = bool(details) or any(known[n].audience for n in kept)
     if not needed or not granted.audience:
         if not kept:
             raise invalid_scope("no_scope", client)

@@ -46,7 +46,7 @@ class Links:
             "expires_at": now + LINK_SECONDS[purpose],
         }
         with self._database.writing() as connection:
-            self._end_in(connection, user_id)
+            self.end_in(connection, user_id)
             connection.execute(insert(links).values(values))
             self._audit.record_in(connection, Entry(Event.USER_LINK_MADE, reason=purpose, user_id=user_id))
         return token
@@ -77,7 +77,7 @@ class Links:
             if user_id is None or not self._users.set_password_in(connection, user_id, password_hash):
                 user_id = None
             else:
-                self._end_in(connection, user_id)
+                self.end_in(connection, user_id)
         self._versions.forget()
         return user_id
 
@@ -101,6 +101,7 @@ class Links:
         self._audit.record(Entry(Event.USER_LINK_REJECTED, "denied", "link_over"))
 
     @staticmethod
-    def _end_in(connection: Connection, user_id: str) -> None:
+    def end_in(connection: Connection, user_id: str) -> None:
+        """No link of the person works any more."""
         mine = (links.c.user_id == user_id) & links.c.used_at.is_(None)
         connection.execute(update(links).where(mine).values(used_at=clock.now()))

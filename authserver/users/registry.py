@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
@@ -106,6 +106,16 @@ class Users:
 
         Whatever was logged in with the old password has ended.
         """
+        return self._set_in(connection, user_id, users.c.state != "disabled", password_hash)
+
+    def change_password_in(self, connection: Connection, user: UserRecord, password_hash: str) -> bool:
+        """As ``set_password_in``, as long as the person is active and has the password that was read."""
+        same = (users.c.state == "active") & (users.c.password_hash == user.password_hash)
+        return self._set_in(connection, user.user_id, same, password_hash)
+
+    def _set_in(
+        self, connection: Connection, user_id: str, while_: ColumnElement[bool], password_hash: str
+    ) -> bool:
         values = {
             "password_hash": password_hash,
             "password_changed_at": clock.now(),
@@ -114,8 +124,8 @@ class Users:
             "locked_until": None,
             "version": raise_version(connection, "users"),
         }
-        mine = (users.c.user_id == user_id) & (users.c.state != "disabled")
-        if connection.execute(update(users).where(mine).values(values)).rowcount != 1:
+        mine = users.c.user_id == user_id
+        if connection.execute(update(users).where(mine, while_).values(values)).rowcount != 1:
             return False
         self._ends(connection, user_id, "password_changed")
         self._audit.record_in(connection, Entry(Event.PASSWORD_CHANGED, user_id=user_id))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from .. import clock, crypto
 from ..audit import Entry, Event
@@ -17,7 +16,6 @@ from ..interaction import Step, due
 from ..oauth.authorization_endpoint import Refused
 from ..oauth.authorization_response import Late
 from ..oauth.interactions import InteractionRecord, Unusable
-from ..oauth.request import HTTPRequest
 from ..oauth.response_mode import error_reply
 from . import csrf
 from .guards import (
@@ -26,6 +24,7 @@ from .guards import (
     cookie,
     current_session,
     deliver,
+    incoming,
     login_redirect,
     page,
     see_other,
@@ -65,7 +64,7 @@ def authorize() -> Response:
     """The authorization endpoint (RFC 6749 §3.1): the request is kept; the browser goes on to resume it."""
     rooms = services()
     try:
-        opened = rooms.authorization_endpoint.open(_incoming())
+        opened = rooms.authorization_endpoint.open(incoming("authorize"))
     except Refused as refused:
         return _refused(refused)
     return see_other(f"/authorize/resume?request={rooms.interactions.open(opened)}")
@@ -177,23 +176,3 @@ def _refused(refused: Refused) -> Response:
     response = page(error.status_code, "This request cannot be answered", text)
     response.headers.extend(error.headers)
     return response
-
-
-def _incoming() -> HTTPRequest:
-    """This request as the core reads it: bytes, no cookies."""
-    environ = request.environ
-    try:
-        body: bytes | None = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        body = None
-    limit = services().settings.body_limit
-    if body is not None and request.content_length is None and len(body) >= limit:
-        body = None
-    return HTTPRequest(
-        endpoint="authorize",
-        method=request.method,
-        headers={"content-type": environ.get("CONTENT_TYPE", "")},
-        query=environ.get("QUERY_STRING", ""),
-        body=body,
-        address=environ.get("REMOTE_ADDR", ""),
-    )

@@ -103,11 +103,14 @@ def _page(
     allow_form_redirect()
     rooms, asked = services(), interaction.request
     known = rooms.scopes.all()
+    # what a receipt tells in detail is not told again in general
+    told = {detail["type"] for detail in asked.authorization_details or ()}
+    scopes = [known[name] for name in asked.scopes if name in known]
     values = {
         "txn": interaction.id,
         "client": rooms.clients.get(asked.client_id),
         "user": rooms.users.get(session.user_id),
-        "scopes": [known[name].description for name in asked.scopes if name in known],
+        "scopes": [scope.description for scope in scopes if scope.authorization_details_type not in told],
     }
     if step is not Step.APPROVE_PAYMENT and asked.payment is None:
         return show("consent.html", status, **values, **more)

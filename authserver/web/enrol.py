@@ -30,7 +30,7 @@ def submit() -> Response:
     user = rooms.links.look(token)
     if user is None:
         return _over()
-    if error := rooms.password_reset.fault(user, password, fields.get("password_again", "")):
+    if error := rooms.password_rules.fault(user, password, fields.get("password_again", "")):
         return _page(user, token, 400, error)
     if not rooms.password_reset.set(token, password):
         return _over()

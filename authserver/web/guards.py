@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from flask import Response, current_app, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
+from .. import context
 from ..errors import ProtocolError, RequestRejected
 from ..login import SessionView
-from ..oauth.request import FORM, parse_form
+from ..oauth.request import FORM, HTTPRequest, parse_form
 from ..oauth.response_mode import Reply
 
 if TYPE_CHECKING:
@@ -113,23 +114,54 @@ def within_limits(endpoint: str) -> None:
         raise Refused(error.status_code, "Too many requests", text) from error
 
 
+def too_many_tries() -> Response | None:
+    """The page for an address that tried too often to prove who somebody is; None if it may try once more."""
+    wait = services().login_limits.take(context.current.get().address)
+    if not wait:
+        return None
+    text = "There were too many tries from your network. Wait a few minutes and try again."
+    refused = page(429, "Too many tries", text)
+    refused.headers["Retry-After"] = str(wait)
+    return refused
+
+
+def incoming(endpoint: str) -> HTTPRequest:
+    """This request as the core reads it: bytes, the few headers that it knows, no cookies."""
+    environ = request.environ
+    headers = {"content-type": environ.get("CONTENT_TYPE", "")}
+    for name in ("authorization", "origin"):
+        if (value := environ.get(f"HTTP_{name.upper()}")) is not None:
+            headers[name] = value
+    return HTTPRequest(
+        endpoint=endpoint,
+        method=request.method,
+        headers=headers,
+        query=environ.get("QUERY_STRING", ""),
+        body=_body(),
+        address=environ.get("REMOTE_ADDR", ""),
+    )
+
+
 def form() -> dict[str, str]:
     """The fields of this request's form, each at most once; RequestRejected for any other kind of body."""
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != FORM:
         raise RequestRejected(415, "content_type", "This is not what a form sends.")
-    limit = services().settings.body_limit
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        body = b"=" * limit
-    # of a body without a length (chunked) Werkzeug gives what fits, and says nothing of the rest
-    if len(body) >= limit:
+    body = _body()
+    if body is None:
         raise RequestRejected(413, "too_large", "The form is too large.")
     try:
         fields, _ = parse_form(body, repeatable=())
     except ProtocolError as error:
         raise RequestRejected(400, error.reason, "The form is malformed.") from error
     return fields
+
+
+def _body() -> bytes | None:
+    """The body as it came, whole (``bodies``); None when it is larger than the limit: its reader refuses."""
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        return None
 
 
 def cookie_name(name: str) -> str:

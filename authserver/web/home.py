@@ -11,4 +11,6 @@ blueprint = Blueprint("home", __name__)
 def home() -> Response:
     """A page for whoever opens the issuer in a browser."""
     settings = current_app.extensions["authserver"].settings
-    return make_response(render_template("home.html", issuer=settings.issuer))
+    return make_response(
+        render_template("home.html", issuer=settings.issuer, demo_url=settings.demo_url or None)
+    )

@@ -15,11 +15,11 @@ from .guards import (
     allow_form_redirect,
     cookie,
     current_session,
-    page,
     see_other,
     services,
     set_cookie,
     show,
+    too_many_tries,
 )
 
 blueprint = Blueprint("login", __name__)
@@ -31,7 +31,6 @@ FAILED = (
     "That did not work. Check the user name and the password. "
     "After five wrong tries an account pauses for 30 minutes."
 )
-TOO_MANY = "There were too many tries from your network. Wait a few minutes and try again."
 NOTICES = {
     "password_set": "Your password is set. Sign in with it now.",
     "signed_out": "You are signed out.",
@@ -55,9 +54,7 @@ def submit() -> Response:
     fields = csrf.check(PURPOSE)
     request_id = _request_id(fields.get("request", ""))
     rooms, caller = services(), context.current.get()
-    if wait := rooms.login_limits.take(caller.address):
-        refused = page(429, "Too many tries", TOO_MANY)
-        refused.headers["Retry-After"] = str(wait)
+    if refused := too_many_tries():
         return refused
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
@@ -72,7 +69,6 @@ def submit() -> Response:
 def _page(
     request_id: str, status: int = 200, error: str | None = None, notice: str | None = None
 ) -> Response:
-    allow_form_redirect()
     allow_form_redirect()
     return show("login.html", status, request_id=request_id, error=error, notice=notice)
 

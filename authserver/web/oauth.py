@@ -2,49 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed
 
-from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
-
-from ..oauth.request import HTTPRequest
 from ..oauth.server import Answer
-
-if TYPE_CHECKING:
-    from ..services import Services
+from .guards import incoming, services
 
 blueprint = Blueprint("oauth", __name__)
-
-
-def services() -> Services:
-    """The rooms of the app that serves this request."""
-    rooms: Services = current_app.extensions["authserver"]
-    return rooms
-
-
-def incoming(endpoint: str) -> HTTPRequest:
-    """This request as the core reads it: bytes, and the few headers that it knows."""
-    environ = request.environ
-    headers = {"content-type": environ.get("CONTENT_TYPE", "")}
-    for name in ("authorization", "origin"):
-        if (value := environ.get(f"HTTP_{name.upper()}")) is not None:
-            headers[name] = value
-    return HTTPRequest(
-        endpoint=endpoint,
-        method=request.method,
-        headers=headers,
-        query=environ.get("QUERY_STRING", ""),
-        body=body(),
-        address=environ.get("REMOTE_ADDR", ""),
-    )
-
-
-def body() -> bytes | None:
-    """The body as it came; None when it is larger than the limit: that refusal counts like any other."""
-    try:
-        return request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        return None
 
 
 def respond(answer: Answer) -> Response:

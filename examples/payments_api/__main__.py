@@ -8,7 +8,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from .settings import Settings, SettingsError
+from .settings import Settings, SettingsError, ShopSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,19 +24,22 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["PAYMENTS_DEMO"] = options.demo
     try:
         settings = Settings.from_environ(os.environ)
+        shop = ShopSettings.from_environ(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"payments API: {error}\n")
         return 2
     sys.stdout.write(f"payments API on http://127.0.0.1:{options.port}, tokens from {settings.issuer}\n")
+    if shop is not None:
+        sys.stdout.write(f"shop on {shop.home}\n")
     sys.stdout.flush()
     Server(
-        "examples.payments_api.app:create_app",
+        "examples.payments_api.site:create_site",
         factory=True,
         address="127.0.0.1",
         port=options.port,
         interface=Interfaces.WSGI,
         workers=options.workers,
-        blocking_threads=8,
+        blocking_threads=16,
         websockets=False,
         workers_kill_timeout=3,
         log_level=LogLevels.error,

@@ -15,11 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, jsonify, request, url_for
+from flask import Flask, Response, jsonify, request, url_for
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from authserver.resource_server import (
+    AccessToken,
     Challenge,
+    InsufficientScope,
     IntrospectionValidator,
     Issuer,
     JwksSource,
@@ -30,7 +32,7 @@ from authserver.resource_server import (
 from authserver.resource_server.flask import current_token, install_error_handler, require_token
 
 from .ledger import Answer, InProgress, KeyReused, Ledger, Request, UnknownPayment
-from .payment import InvalidBody, Payment, Refund, fingerprint, is_open_to, read_payment, read_refund
+from .payment import InvalidBody, Payment, Refund, as_approved, fingerprint, read_payment, read_refund
 from .settings import Settings
 
 SCOPES = ("payments:initiate", "payments:read", "refunds:create")
@@ -53,7 +55,7 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
     app.json.sort_keys = False  # type: ignore[attr-defined]
     ledger = Ledger(settings.database)
     online, offline = validators(settings)
-    serve_orders(app, ledger, online, bank)
+    serve_orders(app, ledger, online, settings.audience, bank)
     serve_reads(app, ledger, offline)
     serve_public(app, settings)
     install_refusals(app, settings)
@@ -84,16 +86,15 @@ def validators(settings: Settings) -> tuple[TokenValidator, TokenValidator]:
 # 2. What the API does: a view runs only with a valid token that has the scope.
 
 
-def serve_orders(app: Flask, ledger: Ledger, validator: TokenValidator, bank: Bank) -> None:
+def serve_orders(app: Flask, ledger: Ledger, validator: TokenValidator, audience: str, bank: Bank) -> None:
     """Add what moves money; each order happens once for its Idempotency-Key."""
 
     @app.post("/payments")
     @require_token(validator, scope="payments:initiate")
     def create_payment() -> Response:
-        payment = read_payment(_json_body())
-        if not is_open_to(payment, current_token().authorization_details):
-            abort(403)
-        turn = ledger.begin(_once(payment))
+        token = current_token()
+        payment = judge(read_payment(_json_body()), token, audience)
+        turn = ledger.begin(_once(payment, approval=token.gid if _of_person(token) else None))
         if isinstance(turn, Answer):
             return _repeated(_created(turn))
         try:
@@ -102,13 +103,13 @@ def serve_orders(app: Flask, ledger: Ledger, validator: TokenValidator, bank: Ba
             # Nobody knows whether the bank acted: the next attempt asks it again under the same id.
             ledger.give_back(turn)
             raise
-        return _created(ledger.record_payment(turn, payment))
+        return _created(ledger.record_payment(turn, payment, token.subject))
 
     @app.post("/payments/<payment_id>/refunds")
     @require_token(validator, scope="refunds:create")
     def create_refund(payment_id: str) -> Response:
         refund = read_refund(_json_body(), payment_id)
-        ledger.payment(payment_id, current_token().client_id)
+        ledger.payment(payment_id, current_token().client_id, current_token().subject)
         turn = ledger.begin(_once(refund))
         if isinstance(turn, Answer):
             return _repeated(_answered(turn))
@@ -121,7 +122,33 @@ def serve_reads(app: Flask, ledger: Ledger, validator: TokenValidator) -> None:
     @app.get("/payments/<payment_id>")
     @require_token(validator, scope="payments:read")
     def read_one(payment_id: str) -> Response:
-        return jsonify(ledger.payment(payment_id, current_token().client_id))
+        return jsonify(ledger.payment(payment_id, current_token().client_id, current_token().subject))
+
+
+def judge(payment: Payment, token: AccessToken, audience: str) -> Payment:
+    """Return the payment as its payer approved it; NotApproved if the token does not cover it.
+
+    A person's token pays what that person approved and nothing else, however wide its scope is. A client's
+    own token is held to its scope alone, unless it carries such details too (RFC 9396 §9).
+    """
+    details = [d for d in token.authorization_details if d["type"] == "payment_initiation"]
+    if not _of_person(token) and not details:
+        return payment
+    approved = as_approved(payment, details, audience)
+    if approved is None or (_of_person(token) and token.gid is None):
+        raise NotApproved("payments:initiate")
+    return approved
+
+
+class NotApproved(InsufficientScope):
+    """The token is valid and nobody approved this payment with it: 403 `insufficient_scope`."""
+
+    description = "The payment is not the one that was approved with this access token"
+
+
+def _of_person(token: AccessToken) -> bool:
+    # RFC 9068 §2.2: without a person the subject is the client itself
+    return token.subject != token.client_id
 
 
 def serve_public(app: Flask, settings: Settings) -> None:
@@ -158,11 +185,12 @@ def _json_body() -> bytes:
     return request.get_data()
 
 
-def _once(order: Payment | Refund) -> Request:
+def _once(order: Payment | Refund, approval: str | None = None) -> Request:
     key = request.headers.get("Idempotency-Key", "")
     if KEY.fullmatch(key) is None:
         raise InvalidBody("Idempotency-Key is 1 to 128 letters, digits or ._~-")
-    return Request(current_token().client_id, key, fingerprint(order))
+    token = current_token()
+    return Request(token.client_id, key, fingerprint(order, token.subject), approval)
 
 
 def _created(answer: Answer) -> Response:

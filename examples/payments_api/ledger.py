@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import Any
@@ -20,6 +20,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payment (
     id TEXT PRIMARY KEY, client_id TEXT NOT NULL, creditor_name TEXT NOT NULL, iban TEXT NOT NULL,
     minor INTEGER NOT NULL, currency TEXT NOT NULL, refunded INTEGER NOT NULL,
+    bic TEXT, remittance TEXT, debtor_iban TEXT, subject TEXT,
     CHECK (0 <= refunded AND refunded <= minor));
 CREATE TABLE IF NOT EXISTS refund (
     id TEXT PRIMARY KEY, payment_id TEXT NOT NULL REFERENCES payment (id), minor INTEGER NOT NULL);
@@ -28,8 +29,14 @@ CREATE TABLE IF NOT EXISTS request (
     attempt INTEGER NOT NULL, since REAL NOT NULL, status INTEGER, body TEXT,
     PRIMARY KEY (client_id, key));
 CREATE INDEX IF NOT EXISTS request_since ON request (since);
+CREATE TABLE IF NOT EXISTS approval (gid TEXT PRIMARY KEY, client_id TEXT NOT NULL, key TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS approval_key ON approval (client_id, key);
 """
-_FORGET = "DELETE FROM request WHERE rowid IN (SELECT rowid FROM request WHERE since < ? LIMIT 100)"
+# What a file of an earlier version lacks.
+_ADDED = ("bic", "remittance", "debtor_iban", "subject")
+# An approval may be shown again for as long as it can be refreshed, so its request is remembered for good.
+_FORGET = """DELETE FROM request WHERE rowid IN (SELECT rowid FROM request WHERE since < ? AND NOT EXISTS (
+    SELECT 1 FROM approval a WHERE a.client_id = request.client_id AND a.key = request.key) LIMIT 100)"""
 _TURN = " WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
 _BUSY_SECONDS = 2.0
 _LEASE_SECONDS = 60
@@ -54,11 +61,15 @@ class UnknownPayment(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """A request that must happen once: who asks, under which key, for what."""
+    """A request that must happen once: who asks, under which key, for what.
+
+    `gid` names a person's approval, which pays once under whatever key; None for a client by itself.
+    """
 
     client_id: str
     key: str
     fingerprint: str
+    gid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,23 +98,31 @@ class Ledger:
         with self._connection() as db:
             _switch_to_wal(db)
             db.executescript(_SCHEMA)
+            there = {row["name"] for row in db.execute("PRAGMA table_info (payment)")}
+            for column in _ADDED:
+                if column not in there:
+                    db.execute(f"ALTER TABLE payment ADD COLUMN {column} TEXT")
 
     def begin(self, request: Request) -> Turn | Answer:
         """Return the turn to work on `request`, or the answer it had before.
 
         KeyReused if its key stands for something else, InProgress if another has the turn.
         """
-        who, now = (request.client_id, request.key), time()
+        now = time()
         with self._transaction() as db:
             db.execute(_FORGET, (now - _KEEP_SECONDS,))
+            request = _bound(db, request)
+            who = (request.client_id, request.key)
             row = db.execute("SELECT * FROM request WHERE client_id = ? AND key = ?", who).fetchone()
             if row is None:
+                _bind(db, request)
                 turn = Turn(request, secrets.token_urlsafe(16), 1)
                 values = (*who, request.fingerprint, turn.resource_id, 1, now)
                 db.execute("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", values)
                 return turn
             if row["fingerprint"] != request.fingerprint:
                 raise KeyReused
+            _bind(db, request)
             if row["status"] is not None:
                 return Answer(row["status"], json.loads(row["body"]))
             if row["since"] > now - _LEASE_SECONDS:
@@ -120,14 +139,15 @@ class Ledger:
             values = (time() - _LEASE_SECONDS, *_whose(turn))
             db.execute("UPDATE request SET since = ?" + _TURN, values)
 
-    def record_payment(self, turn: Turn, payment: Payment) -> Answer:
+    def record_payment(self, turn: Turn, payment: Payment, subject: str) -> Answer:
         """Store the payment together with the answer to its request, and return that."""
         body = {"id": turn.resource_id, "status": "accepted", **payment.as_json()}
         row = (turn.resource_id, turn.request.client_id, payment.creditor_name, payment.iban)
         with self._transaction() as db:
             _hold(db, turn)
             values = (*row, payment.money.minor, payment.money.currency)
-            db.execute("INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, 0)", values)
+            more = (payment.bic, payment.remittance, payment.debtor_iban, subject)
+            db.execute("INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)", (*values, *more))
             return _answer(db, turn, Answer(201, body))
 
     def record_refund(self, turn: Turn, refund: Refund) -> Answer:
@@ -148,14 +168,19 @@ class Ledger:
             body = {"id": turn.resource_id, "paymentId": refund.payment_id, "status": "accepted"}
             return _answer(db, turn, Answer(201, {**body, "instructedAmount": money.as_json()}))
 
-    def payment(self, payment_id: str, client_id: str) -> dict[str, Any]:
-        """Return a payment of this client as JSON; UnknownPayment if it has none of that id."""
+    def payment(self, payment_id: str, client_id: str, subject: str) -> dict[str, Any]:
+        """Return a payment as JSON: one of this client for the client itself, for a person one of theirs.
+
+        UnknownPayment if there is none of that id.
+        """
         with self._connection() as db:
-            sql = "SELECT * FROM payment WHERE id = ? AND client_id = ?"
-            row = db.execute(sql, (payment_id, client_id)).fetchone()
+            sql = "SELECT * FROM payment WHERE id = ? AND client_id = ? AND (? = client_id OR subject = ?)"
+            row = db.execute(sql, (payment_id, client_id, subject, subject)).fetchone()
         if row is None:
             raise UnknownPayment
-        payment = Payment(row["creditor_name"], row["iban"], Money(row["minor"], row["currency"]))
+        money = Money(row["minor"], row["currency"])
+        more = (row["bic"], row["remittance"], row["debtor_iban"])
+        payment = Payment(row["creditor_name"], row["iban"], money, *more)
         refunded = Money(row["refunded"], row["currency"])
         return {
             "id": row["id"],
@@ -179,6 +204,24 @@ class Ledger:
             db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
+
+
+def _bound(db: sqlite3.Connection, request: Request) -> Request:
+    """Return the request under the key to which its approval was bound when it was first shown."""
+    if request.gid is None:
+        return request
+    row = db.execute("SELECT client_id, key FROM approval WHERE gid = ?", (request.gid,)).fetchone()
+    if row is None:
+        return request
+    if row["client_id"] != request.client_id:
+        raise KeyReused
+    return replace(request, key=row["key"])
+
+
+def _bind(db: sqlite3.Connection, request: Request) -> None:
+    if request.gid is not None:
+        sql = "INSERT INTO approval VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        db.execute(sql, (request.gid, request.client_id, request.key))
 
 
 def _whose(turn: Turn) -> tuple[str, str, int]:

@@ -1,9 +1,8 @@
 """What a client may ask for, read strictly: no floats, no unknown members, no wrong IBAN."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from authserver.resource_server.strict_json import read_object
@@ -11,7 +10,12 @@ from authserver.resource_server.strict_json import read_object
 _DIGITS = {"EUR": 2, "GBP": 2, "USD": 2, "CHF": 2, "SEK": 2, "JPY": 0}
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,9})(?:\.([0-9]{1,2}))?")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 _LONGEST_NAME = 70
+_LONGEST_REMITTANCE = 140
+REMITTANCE = "remittanceInformationUnstructured"
+DEBTOR = "debtorAccount"
+_ABOUT_APPROVAL = frozenset({"type", "actions", "locations", DEBTOR})
 
 
 class InvalidBody(Exception):
@@ -39,14 +43,25 @@ class Payment:
     creditor_name: str
     iban: str
     money: Money
+    bic: str | None = None
+    remittance: str | None = None
+    # the payer's account, which the payer alone chooses
+    debtor_iban: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the members as a client sends them."""
+        account = {"iban": self.iban} if self.bic is None else {"iban": self.iban, "bic": self.bic}
         return {
             "creditorName": self.creditor_name,
-            "creditorAccount": {"iban": self.iban},
+            "creditorAccount": account,
             "instructedAmount": self.money.as_json(),
+            **({} if self.remittance is None else {REMITTANCE: self.remittance}),
+            **({} if self.debtor_iban is None else {DEBTOR: {"iban": self.debtor_iban}}),
         }
+
+    def as_ordered(self) -> "Payment":
+        """Return the payment as a client may order it: without the payer's account."""
+        return replace(self, debtor_iban=None)
 
 
 @dataclass(frozen=True)
@@ -59,9 +74,7 @@ class Refund:
 
 def read_payment(raw: bytes) -> Payment:
     """Return the order in a JSON body; InvalidBody otherwise."""
-    body = _members(_object(raw), "creditorName", "creditorAccount", "instructedAmount")
-    account = _members(body["creditorAccount"], "iban")
-    return Payment(_name(body["creditorName"]), _iban(account["iban"]), _money(body["instructedAmount"]))
+    return _payment(_object(raw))
 
 
 def read_refund(raw: bytes, payment_id: str) -> Refund:
@@ -69,27 +82,44 @@ def read_refund(raw: bytes, payment_id: str) -> Refund:
     return Refund(payment_id, _money(_members(_object(raw), "instructedAmount")["instructedAmount"]))
 
 
-def is_open_to(payment: Payment, details: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether a token with these authorization details may make `payment` (RFC 9396 §9).
+def as_approved(payment: Payment, details: Iterable[Mapping[str, Any]], audience: str) -> Payment | None:
+    """Return `payment` with the account that its payer chose, if one of these details approves exactly it.
 
-    A person who approved payments approved these alone; a token without such details is bound by its
-    scope only.
+    None otherwise: of RFC 9396 details that cannot be read, or are for another place, nothing is allowed.
     """
-    approved = [detail for detail in details if detail["type"] == "payment_initiation"]
-    return not approved or any(_approves(detail, payment) for detail in approved)
+    approved = (_approved(detail, audience) for detail in details if detail["type"] == "payment_initiation")
+    return next((found for found in approved if found and found.as_ordered() == payment), None)
 
 
-def _approves(detail: Mapping[str, Any], payment: Payment) -> bool:
-    members = {name: detail.get(name) for name in payment.as_json()}
+def _approved(detail: Mapping[str, Any], audience: str) -> Payment | None:
+    members = {name: value for name, value in detail.items() if name not in _ABOUT_APPROVAL}
+    places, actions = detail.get("locations", [audience]), detail.get("actions", ["initiate"])
     try:
-        return read_payment(json.dumps(members).encode()) == payment
-    except InvalidBody:
-        return False
+        if audience not in places or "initiate" not in actions:
+            return None
+        debtor = _iban(_members(detail[DEBTOR], "iban")["iban"]) if DEBTOR in detail else None
+        return replace(_payment(members), debtor_iban=debtor)
+    except (InvalidBody, TypeError):
+        return None
 
 
-def fingerprint(order: Payment | Refund) -> str:
-    """Return a text that two orders share exactly if they mean the same."""
-    return repr((type(order).__name__, sorted(asdict(order).items())))
+def fingerprint(order: Payment | Refund, subject: str) -> str:
+    """Return a text that two orders share exactly if they mean the same, and one person or client asks."""
+    meant = order.as_ordered() if isinstance(order, Payment) else order
+    return repr((type(order).__name__, subject, sorted(asdict(meant).items())))
+
+
+def _payment(value: object) -> Payment:
+    required = ("creditorName", "creditorAccount", "instructedAmount")
+    body = _members(value, *required, optional=(REMITTANCE,))
+    account = _members(body["creditorAccount"], "iban", optional=("bic",))
+    return Payment(
+        _name(body["creditorName"]),
+        _iban(account["iban"]),
+        _money(body["instructedAmount"]),
+        _bic(account["bic"]) if "bic" in account else None,
+        _remittance(body[REMITTANCE]) if REMITTANCE in body else None,
+    )
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -99,9 +129,10 @@ def _object(raw: bytes) -> dict[str, Any]:
         raise InvalidBody("the body is not one JSON object") from None
 
 
-def _members(value: object, *names: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or value.keys() != set(names):
-        raise InvalidBody(f"exactly these members are expected: {', '.join(names)}")
+def _members(value: object, *names: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    if not isinstance(value, dict) or value.keys() - set(optional) != set(names):
+        perhaps = f", and perhaps {', '.join(optional)}" if optional else ""
+        raise InvalidBody(f"exactly these members are expected: {', '.join(names)}{perhaps}")
     return value
 
 
@@ -109,6 +140,18 @@ def _name(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.strip()) <= _LONGEST_NAME:
         raise InvalidBody("creditorName is 1 to 70 printable characters")
     return value.strip()
+
+
+def _remittance(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST_REMITTANCE:
+        raise InvalidBody(f"{REMITTANCE} is 1 to 140 printable characters")
+    return value
+
+
+def _bic(value: object) -> str:
+    if not isinstance(value, str) or _BIC.fullmatch(value) is None:
+        raise InvalidBody("bic is a BIC of 8 or 11 characters")
+    return value
 
 
 def _iban(value: object) -> str:

@@ -45,7 +45,9 @@ class Issuer(FakeIssuer):
 
     def token(self, **changes: Any) -> str:
         now = int(time.time())
-        members = {"aud": DEFAULT_AUDIENCE, "scope": SCOPES, "jti": f"jti-{len(self.known)}", **changes}
+        of_itself = {"sub": changes.get("client_id", "client-1"), "gid": ...}
+        fixed = {"aud": DEFAULT_AUDIENCE, "scope": SCOPES, "jti": f"jti-{len(self.known)}"}
+        members = {**of_itself, **fixed, **changes}
         granted = claims(self.identifier, now, **members)
         text = self.key.jwt(granted)
         self.known[text] = granted
@@ -402,7 +404,7 @@ def test_refunds_that_race_never_exceed_the_payment(
 
 
 def test_a_token_for_approved_payments_makes_no_other(client: Client, issuer: Issuer) -> None:
-    approved = {"type": "payment_initiation", **ORDER, "debtorAccount": {"iban": "x"}}
+    approved = {"type": "payment_initiation", **ORDER, "debtorAccount": {"iban": "GB29NWBK60161331926819"}}
     token = issuer.token(authorization_details=[{"type": "account_information"}, approved])
     for other in (order("12.31"), order(creditorName="Thief"), order(currency="USD")):
         assert post(client, token, other).status_code == 403

@@ -102,9 +102,14 @@ def workers(fleet: Fleet) -> list[int]:
     """The workers that there are, the oldest first."""
     while True:
         try:
-            return sorted(fleet.server.worker_pids())
+            return sorted(fleet.server.worker_pids(), key=started)
         except FileNotFoundError:
             continue
+
+
+def started(pid: int) -> int:
+    """When a process started, in clock ticks since boot: ids of processes come round again."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def kill_in_flight(fleet: Fleet, code: str, client: httpx.Client, pid: int, moment: float | None) -> bool:

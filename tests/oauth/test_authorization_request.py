@@ -58,6 +58,8 @@ ERRORS: list[tuple[dict[str, str | None], str, str]] = [
     ({"scope": 'openid "'}, "invalid_scope", "malformed"),
     ({"scope": "openid \u043epenid"}, "invalid_scope", "malformed"),
     ({"scope": "accounts:read payments:initiate"}, "invalid_target", "scopes_and_resource"),
+    ({"scope": "payments:initiate"}, "invalid_scope", "rar_missing"),
+    ({"scope": "openid payments:initiate", "resource": PAYMENTS}, "invalid_scope", "rar_missing"),
     ({"resource": PAYMENTS}, "invalid_target", "scopes_and_resource"),
     ({"scope": "openid", "resource": "https://evil.example"}, "invalid_target", "unknown_resource"),
     ({"scope": "openid", "resource": ACCOUNTS + "#x"}, "invalid_target", "unknown_resource"),

@@ -291,6 +291,48 @@ def test_a_location_is_the_api_that_the_token_is_for(asking: Asking) -> None:
         assert answer(response)["error"] == "invalid_target", (scope, resource, locations)
 
 
+@pytest.mark.spec("RFC 9396", "3")
+def test_a_person_is_asked_to_start_payments_only_by_saying_which(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    found = answer(ask(browser, "pay1", scope="openid payments:initiate"))
+    assert (found["error"], found["state"]) == ("invalid_scope", "S1")
+    assert asking.reasons() == ["rar_missing"]
+    assert asking.rows()["interactions"] == 0
+    with_details = ask(browser, "pay1", scope="openid payments:initiate", authorization_details=payment())
+    assert with_details.headers["Location"].startswith("/authorize/resume")
+    # a client that acts for itself is asked for no details: there is no person to show them to
+    assert asking.world.token(scope="payments:initiate").status_code == 200
+
+
+@pytest.mark.spec("RFC 6749", "3.3")
+def test_nobody_stays_connected_by_a_payment(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    scope = "openid payments:initiate offline_access"
+    found = answer(ask(browser, "pay1", scope=scope, authorization_details=payment()))
+    assert (found["error"], found["state"]) == ("invalid_scope", "S1")
+    assert asking.reasons() == ["rar_offline"]
+    assert asking.rows()["interactions"] == 0
+    assert ask(browser, "pay1", scope="openid accounts:read offline_access").location.startswith(
+        "/authorize/resume"
+    )
+
+
+def test_operators_say_which_scopes_need_details(asking: Asking) -> None:
+    browser, scopes = asking.browser(logged_in=True), asking.world.services.scopes
+    scopes.describe("accounts:read", "See accounts", details_type="account_information")
+    scopes.describe("payments:initiate", "Start payments", details_type="")
+    # what is not said stays as it was
+    scopes.describe("accounts:read", "See your accounts")
+    asking.world.services.versions.forget()
+    assert answer(ask(browser, scope="accounts:read"))["error"] == "invalid_scope"
+    # details of another type are no details of this one
+    details = payment(locations=[ACCOUNTS])
+    found = answer(ask(browser, "pay1", scope="accounts:read", authorization_details=details))
+    assert found["error"] == "invalid_scope"
+    assert asking.reasons() == ["rar_missing"] * 2
+    assert ask(browser, scope="payments:initiate").headers["Location"].startswith("/authorize/resume")
+
+
 def test_production_opens_no_payment_without_a_second_factor(asking: Asking) -> None:
     settings = asking.world.services.settings
     assert settings.payments_open

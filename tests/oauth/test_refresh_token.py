@@ -14,6 +14,7 @@ from authserver.db import table_of
 from authserver.models.token import RefreshToken
 
 DAY = 86_400
+ACCOUNT = {"type": "account_information"}
 rows = table_of(RefreshToken)
 
 
@@ -105,11 +106,43 @@ def test_a_narrower_scope_holds_for_one_access_token(journey: Journey) -> None:
 
 
 def test_authorization_details_stay_as_approved(journey: Journey) -> None:
-    first = journey.tokens(scope="payments:initiate offline_access", details=[PAYMENT])
+    first = journey.tokens(scope="accounts:read offline_access", details=[ACCOUNT])
     body = journey.refresh(first["refresh_token"]).json
-    assert body["authorization_details"] == [PAYMENT]
+    assert body["authorization_details"] == [ACCOUNT]
     claims = claims_of(body["access_token"])
-    assert (claims["authorization_details"], claims["aud"]) == ([PAYMENT], PAYMENTS)
+    assert (claims["authorization_details"], claims["aud"]) == ([ACCOUNT], ACCOUNTS)
+
+
+def test_a_payment_is_authorized_once_and_nothing_renews_it(journey: Journey, moving_clock: Moving) -> None:
+    body = journey.tokens(scope="openid payments:initiate", details=[PAYMENT])
+    assert set(body) == {
+        "access_token", "token_type", "expires_in", "scope", "authorization_details", "id_token",
+    }  # fmt: skip
+    assert journey.rows().refresh_tokens == 0
+    # nor does the authorization outlive its code, if one was left unused; the token has its five minutes
+    moving_clock.walk(60)
+    with journey.world.services.database.writing() as connection:
+        gid = claims_of(body["access_token"])["gid"]
+        assert not journey.world.services.authorizations.holds_in(connection, gid)
+    moving_clock.walk(239)
+    assert journey.active(body["access_token"])
+    journey.world.services.users.disable(journey.user_id)
+    assert not journey.active(body["access_token"])
+    assert journey.reasons("token.family.revoked") == ["user_disabled"]
+
+
+def test_a_scope_that_needs_details_stays_together_with_them(journey: Journey) -> None:
+    services = journey.world.services
+    services.scopes.describe("accounts:read", "See accounts", details_type=ACCOUNT["type"])
+    services.versions.forget()
+    with_details = journey.tokens(details=[ACCOUNT])["refresh_token"]
+    narrow = journey.refresh(with_details, scope="accounts:read").json
+    assert (narrow["scope"], narrow["authorization_details"]) == ("accounts:read", [ACCOUNT])
+    assert claims_of(narrow["access_token"])["authorization_details"] == [ACCOUNT]
+    # what was allowed before details were demanded is good for it no longer, and the answer says so
+    without = journey.tokens()
+    assert without["scope"] == "openid offline_access"
+    assert refused(journey.refresh(without["refresh_token"], scope="accounts:read"), "invalid_scope")
 
 
 def test_an_offline_family_lives_thirty_days_however_often_it_is_used(

@@ -157,6 +157,8 @@ class World:
     services: Services
     secrets: dict[str, str] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
+    # gives a fresh client_assertion for a client of private_key_jwt
+    assertions: dict[str, Callable[[], str]] = field(default_factory=dict)
 
     @property
     def http(self) -> Client:
@@ -220,6 +222,11 @@ class World:
             form.setdefault("client_id", client_id)
             if method == "client_secret_post":
                 form.setdefault("client_secret", self.secrets[client_id])
+            elif method == "private_key_jwt":
+                form.setdefault(
+                    "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+                )
+                form.setdefault("client_assertion", self.assertions[client_id]())
 
 
 def populate(app: Flask) -> World:

@@ -199,6 +199,9 @@ def test_a_payment_is_shown_and_carried_exactly_as_approved(asking: Asking) -> N
     ):  # fmt: skip
         assert part in text, part
     assert "<b>" not in page.text
+    # the receipt is what that scope stands for; beside it, it would read as more than this payment
+    assert "The scope payments:initiate" not in text
+    assert "Know who you are" in text
     chosen = DemoAccounts().of(asking.alice)[1]
     found = answer(browser.submit(page, "/consent", decision="approve", account=chosen.iban))
     body = asking.redeem(found["code"], "pay1").json

@@ -48,7 +48,7 @@ class PersonGrant(Grant):
     Everything is judged before it is spent; spending, its successor and the audit row are one transaction.
     """
 
-    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 
     def present(self, kind: Kind, parameter: str) -> Presented:
         """What the authenticated client hands in, if it was given to this client; ProtocolError otherwise."""
@@ -92,8 +92,8 @@ class PersonGrant(Grant):
 
     def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
         """The token response; ProtocolError if another request spent or ended it in the meantime."""
-        client = self.request.client
-        successor = crypto.random_token() if client.check_grant_type("refresh_token") else None
+        lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
+        successor = crypto.random_token() if lasts else None
         if reason := self.server.single_use.spend(presented, successor, minted.entry):
             raise self.invalid_grant(reason)
         if successor is not None:

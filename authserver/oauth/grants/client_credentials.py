@@ -14,7 +14,7 @@ from .base import Grant
 class ClientCredentialsGrant(Grant, AuthlibGrant):  # type: ignore[misc]
     """Tokens whose subject is the client (RFC 9068 §2.2); no refresh token (RFC 6749 §4.4.3)."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+    TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 
     def validate_token_request(self) -> None:
         """The client is authenticated, may use this grant, and may have what it asks for."""

@@ -1,0 +1,51 @@
+"""What a client may register: metadata of RFC 7591 §2, judged as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import jwks
+from ..errors import Invalid
+from . import redirect_uris
+
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+AUTH_METHODS = (*SECRET_METHODS, "private_key_jwt", "none")
+# what a client has unless its registration says otherwise
+DEFAULTS: dict[str, Any] = {
+    "application_type": "web",
+    "require_pkce": True,
+    "authorization_details_types": [],
+    "id_token_alg": "ES256",
+    "jwks": None,
+    "jwks_uri": None,
+}
+
+
+def judge(values: dict[str, Any]) -> None:
+    """What belongs together is together; Invalid otherwise."""
+    method = values["token_endpoint_auth_method"]
+    if not str(values["client_name"]).isprintable():
+        raise Invalid("A client's name has no control characters.")
+    if method not in AUTH_METHODS:
+        raise Invalid(f"The authentication method is one of {', '.join(AUTH_METHODS)}.")
+    if method == "none" and "client_credentials" in values["grant_types"]:
+        raise Invalid("A public client cannot have client_credentials (RFC 6749 §4.4).")
+    if values["application_type"] not in redirect_uris.APPLICATION_TYPES:
+        raise Invalid(f"The application type is one of {', '.join(redirect_uris.APPLICATION_TYPES)}.")
+    for uri in values["redirect_uris"]:
+        redirect_uris.validate(uri, values["application_type"])
+    if "authorization_code" in values["grant_types"] and not values["redirect_uris"]:
+        raise Invalid("A client with authorization_code names where its codes go: a redirect URI.")
+    if not values["require_pkce"] and method == "none":
+        raise Invalid("A public client cannot do without PKCE (RFC 9700 §2.1.1).")
+    judge_keys(method, values["jwks"], values["jwks_uri"])
+
+
+def judge_keys(method: str, keys: Any, uri: str | None) -> None:
+    """The client's keys can be read, and are there where its method needs them; Invalid otherwise."""
+    if keys is not None and uri is not None:
+        raise Invalid("A client has jwks or jwks_uri, not both (RFC 7591 §2).")
+    if method == "private_key_jwt" and keys is None and uri is None:
+        raise Invalid("A client with private_key_jwt registers its public keys: jwks or jwks_uri.")
+    if keys is not None:
+        jwks.parse(keys)

@@ -1,0 +1,70 @@
+"""Changing a password while signed in: the current one is an attempt like a login's, and counts as one.
+
+Whoever found an open session must not get further by it: not to the password, nor to guesses beyond five.
+"""
+
+from __future__ import annotations
+
+from ..audit import Entry, Event
+from ..db import Database
+from ..users import Attempts, Links, UserRecord, Users
+from .limits import LoginLimits
+from .password import MAX_LENGTH, PasswordHasher
+from .password_login import ACR_PASSWORD, AMR_PASSWORD, Browser
+from .session import Login, Sessions
+
+
+class PasswordChange:
+    """Judges the current password and sets another."""
+
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        links: Links,
+        hasher: PasswordHasher,
+        sessions: Sessions,
+        limits: LoginLimits,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._links = links
+        self._attempts = Attempts(database)
+        self._hasher = hasher
+        self._sessions = sessions
+        self._limits = limits
+
+    def change(self, user_id: str, current: str, new: str, browser: Browser) -> str | None:
+        """The cookie of a new session, ``new`` (judged by ``PasswordRules``) being the password; None if not.
+
+        Why it failed is in the audit log alone. Whatever was signed in or allowed before has ended.
+        """
+        if len(current) > MAX_LENGTH or not current:
+            self._failed(user_id, "bad_password", 0)
+            return None
+        with self._hasher.place():
+            # read now: a login may have hashed the password anew, which no cache is told of
+            user = self._users.must(user_id)
+            number = self._attempts.reserve(user_id)
+            if not self._hasher.verify(user.password_hash, current) or number == 0:
+                self._failed(user_id, "bad_password" if number else "blocked", number)
+                return None
+            new_hash = self._hasher.hash(new)
+        cookie = self._set(user, new_hash, browser)
+        if cookie is None:
+            self._failed(user_id, "changed_meanwhile", 0)
+            return None
+        self._limits.succeeded(browser.address)
+        return cookie
+
+    def _set(self, user: UserRecord, new_hash: str, browser: Browser) -> str | None:
+        login = Login(user.user_id, ACR_PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
+        with self._database.writing() as connection:
+            # first, as where a link is used: two who wait for both must not hold one each
+            self._links.end_in(connection, user.user_id)
+            if not self._users.change_password_in(connection, user, new_hash):
+                return None
+            return self._sessions.start_in(connection, login)
+
+    def _failed(self, user_id: str, reason: str, number: int) -> None:
+        self._limits.failed(Entry(Event.PASSWORD_REJECTED, "denied", reason, user_id=user_id), number)

@@ -1,0 +1,88 @@
+"""The public keys of clients: those registered by value, and those that a client publishes at its jwks_uri.
+
+What a jwks_uri gave counts for five minutes, and an hour more while it does not answer. A kid that is not
+among them makes this process look again, at most once in thirty seconds: a flood of kids fetches nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from .. import clock, jwks, logs
+from ..clients import ClientRecord
+from ..errors import Invalid, Unavailable
+from ..jwks import PublicKey
+from ..outgoing import Failed, Outgoing, Refused
+
+FRESH_SECONDS = 300
+STALE_SECONDS = 3600
+LOOK_AGAIN_SECONDS = 30
+MAX_ADDRESSES = 1000
+HEADERS = {"Accept": "application/jwk-set+json, application/json"}
+OK = 200
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Published:
+    """What an address gave last; times in Unix seconds, 0 for never."""
+
+    keys: tuple[PublicKey, ...] = ()
+    got_at: int = 0
+    tried_at: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class ClientKeys:
+    """Finds the key that a client says it signed with."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        self._published: dict[str, _Published] = {}
+        self._lock = threading.Lock()
+
+    def find(self, client: ClientRecord, kid: str, alg: str) -> PublicKey | None:
+        """The client's key ``kid`` for ``alg``, None if it has none; may fetch its jwks_uri.
+
+        Unavailable while another thread fetches that address and nothing is known of it yet.
+        """
+        if client.jwks_uri is None:
+            return jwks.choose(client.keys, kid, alg)
+        published = self._of(client.jwks_uri)
+        now = clock.now()
+        if now - published.got_at > FRESH_SECONDS:
+            self._look(client.jwks_uri, published, now)
+        found = jwks.choose(published.keys, kid, alg) if now - published.got_at <= STALE_SECONDS else None
+        if found is None and self._look(client.jwks_uri, published, now):
+            found = jwks.choose(published.keys, kid, alg)
+        return found
+
+    def _of(self, uri: str) -> _Published:
+        with self._lock:
+            if len(self._published) >= MAX_ADDRESSES and uri not in self._published:
+                self._published.pop(next(iter(self._published)))
+            return self._published.setdefault(uri, _Published())
+
+    def _look(self, uri: str, published: _Published, now: int) -> bool:
+        """Whether there are new keys: the address was asked, not too soon after the last time."""
+        if not published.lock.acquire(blocking=False):
+            if not published.got_at:
+                raise Unavailable("jwks_uri", retry_after=1)
+            return False
+        try:
+            if published.tried_at and now - published.tried_at < LOOK_AGAIN_SECONDS:
+                return False
+            published.tried_at = now
+            answer = self._outgoing.get(uri, HEADERS)
+            if answer.status != OK:
+                raise Failed("status")
+            published.keys = jwks.parse_text(answer.body)
+            published.got_at = now
+        except (Failed, Refused, Invalid) as error:
+            logger.warning("jwks_uri", extra={logs.FIELDS: {"cause": f"{type(error).__name__}: {error}"}})
+            return False
+        finally:
+            published.lock.release()
+        return True

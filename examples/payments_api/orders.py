@@ -1,0 +1,220 @@
+"""The shop's orders in one SQLite file: each is paid at most once, whatever browsers and crashes do.
+
+    open ──▶ sent ──▶ paying ──▶ paid
+              │  ▲      │  │
+              ▼  │      │  └───▶ unclear ──▶ sent
+            declined ◀──┘
+
+An order is sent to the bank as often as its buyer likes: every attempt has a state, a nonce and a code
+verifier of its own. The first attempt that comes back with a code takes the order to `paying`, alone:
+each step is one UPDATE whose row count is the verdict. Tokens rest here before they are used, so that
+whoever finds an order in `paying` after a crash knows: without tokens nothing was paid; with tokens the
+same payment is asked for again under the same Idempotency-Key.
+"""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS shop_order (
+    id TEXT PRIMARY KEY, browser TEXT NOT NULL, basket INTEGER NOT NULL, created REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'open', since REAL NOT NULL, reason TEXT, attempt TEXT, tokens TEXT,
+    receipt TEXT, UNIQUE (browser, basket));
+CREATE TABLE IF NOT EXISTS attempt (
+    state TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES shop_order (id), created REAL NOT NULL,
+    nonce TEXT NOT NULL, code_verifier TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created);
+"""
+_BUSY_SECONDS = 2.0
+_LEASE_SECONDS = 30
+_KEEP_SECONDS = 24 * 3600
+_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as its buyer may see it; `since` is when it came to its state, in seconds since 1970."""
+
+    id: str
+    state: str
+    since: float
+    reason: str | None
+    tokens: dict[str, Any] | None = field(repr=False)
+    receipt: dict[str, Any] | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody can be working on it any more, and nothing was paid."""
+        return self.state == "paying" and self.tokens is None and self.since < time() - _LEASE_SECONDS
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to the bank and back; `state` binds the answer to it (RFC 6749 §10.12)."""
+
+    order_id: str
+    state: str
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    used: bool = False
+
+
+class Orders:
+    """The tables in the file `path`, for any number of threads and workers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connection() as db:
+            db.executescript(_SCHEMA)
+
+    def basket_of(self, browser: str) -> int:
+        """Return the number of the basket that this browser fills: one more than it has paid."""
+        with self._connection() as db:
+            return _basket(db, _digest(browser))
+
+    def order(self, browser: str, basket: int) -> Order | None:
+        """Return the order of this basket, made now if it is the first time; None for an unknown basket."""
+        with self._transaction() as db:
+            if basket == _basket(db, _digest(browser)):
+                order_id = "".join(secrets.choice(_LETTERS) for _ in range(10))
+                row = (order_id, _digest(browser), basket, time(), time())
+                sql = "INSERT INTO shop_order (id, browser, basket, created, since) VALUES (?, ?, ?, ?, ?)"
+                db.execute(sql + " ON CONFLICT DO NOTHING", row)
+            return _order(db, "browser = ? AND basket = ?", _digest(browser), basket)
+
+    def find(self, browser: str, order_id: str) -> Order | None:
+        """Return an order of this browser; None if it has none of that id."""
+        with self._connection() as db:
+            return _order(db, "browser = ? AND id = ?", _digest(browser), order_id)
+
+    def send(self, order: Order) -> Attempt | None:
+        """Return a new attempt to pay the order; None if it is being paid or was."""
+        state, nonce, code_verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        attempt = Attempt(order.id, state, nonce, code_verifier)
+        now = time()
+        with self._transaction() as db:
+            db.execute("DELETE FROM attempt WHERE created < ?", (now - _KEEP_SECONDS,))
+            if not _move(db, order.id, "sent", *_free()):
+                return None
+            row = (_digest(attempt.state), order.id, now, attempt.nonce, attempt.code_verifier)
+            db.execute("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, 0)", row)
+        return attempt
+
+    def attempt(self, browser: str, state: str) -> Attempt | None:
+        """Return the attempt of this browser with this state; None for whatever else came back."""
+        with self._connection() as db:
+            sql = "SELECT a.* FROM attempt a JOIN shop_order o ON o.id = a.order_id"
+            values = (_digest(state), _digest(browser))
+            row = db.execute(sql + " WHERE a.state = ? AND o.browser = ?", values).fetchone()
+        if row is None:
+            return None
+        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"], bool(row["used"]))
+
+    def take(self, attempt: Attempt) -> bool:
+        """Tell whether this attempt, and no other, may now turn its code into a payment."""
+        with self._transaction() as db:
+            if not _use(db, attempt) or not _move(db, attempt.order_id, "paying", *_free()):
+                return False
+            mine = (_digest(attempt.state), attempt.order_id)
+            db.execute("UPDATE shop_order SET attempt = ?, tokens = NULL WHERE id = ?", mine)
+            return True
+
+    def hold(self, attempt: Attempt, tokens: dict[str, Any]) -> bool:
+        """Tell whether the tokens rest here; False if this attempt was too slow and lost the order."""
+        with self._transaction() as db:
+            sql = "UPDATE shop_order SET tokens = ? WHERE id = ? AND state = 'paying' AND attempt = ?"
+            mine = (json.dumps(tokens), attempt.order_id, _digest(attempt.state))
+            return db.execute(sql, mine).rowcount == 1
+
+    def refreshed(self, order_id: str, tokens: dict[str, Any]) -> None:
+        """Keep newer tokens of the same approval."""
+        with self._transaction() as db:
+            sql = "UPDATE shop_order SET tokens = ? WHERE id = ? AND state = 'paying'"
+            db.execute(sql, (json.dumps(tokens), order_id))
+
+    def paid(self, order_id: str, receipt: dict[str, Any]) -> None:
+        """The order is paid, for good; its tokens are forgotten."""
+        with self._transaction() as db:
+            sql = "UPDATE shop_order SET receipt = ?, tokens = NULL WHERE id = ?"
+            if _move(db, order_id, "paid", "state <> 'paid'"):
+                db.execute(sql, (json.dumps(receipt), order_id))
+
+    def refused(self, attempt: Attempt, reason: str) -> None:
+        """The bank did not let this attempt through: the order is declined unless another one has it."""
+        with self._transaction() as db:
+            if _use(db, attempt) and _move(db, attempt.order_id, "declined", "state = 'sent'"):
+                _explain(db, attempt.order_id, reason)
+
+    def failed(self, order_id: str, reason: str) -> None:
+        """Nothing was paid by the attempt that had the order, and nothing will be."""
+        with self._transaction() as db:
+            if _move(db, order_id, "declined", "state = 'paying'"):
+                _explain(db, order_id, reason)
+
+    def unclear(self, order_id: str) -> None:
+        """Nobody can be asked any more whether the order was paid; only a new approval will tell."""
+        with self._transaction() as db:
+            if _move(db, order_id, "unclear", "state = 'paying'"):
+                db.execute("UPDATE shop_order SET tokens = NULL WHERE id = ?", (order_id,))
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        try:
+            yield db
+        finally:
+            db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
+
+
+def _free() -> tuple[str, float]:
+    # Nobody has the order, or whoever had it died before there were tokens.
+    free = "(state IN ('open', 'sent', 'declined', 'unclear')"
+    return free + " OR (state = 'paying' AND tokens IS NULL AND since < ?))", time() - _LEASE_SECONDS
+
+
+def _move(db: sqlite3.Connection, order_id: str, state: str, when: str, *values: float) -> bool:
+    sql = f"UPDATE shop_order SET state = ?, since = ?, reason = NULL WHERE id = ? AND {when}"
+    return db.execute(sql, (state, time(), order_id, *values)).rowcount == 1
+
+
+def _use(db: sqlite3.Connection, attempt: Attempt) -> bool:
+    sql = "UPDATE attempt SET used = 1 WHERE state = ? AND used = 0"
+    return db.execute(sql, (_digest(attempt.state),)).rowcount == 1
+
+
+def _explain(db: sqlite3.Connection, order_id: str, reason: str) -> None:
+    db.execute("UPDATE shop_order SET reason = ?, tokens = NULL WHERE id = ?", (reason, order_id))
+
+
+def _order(db: sqlite3.Connection, where: str, *values: Any) -> Order | None:
+    row = db.execute(f"SELECT * FROM shop_order WHERE {where}", values).fetchone()
+    if row is None:
+        return None
+    tokens, receipt = (json.loads(row[name]) if row[name] else None for name in ("tokens", "receipt"))
+    return Order(row["id"], row["state"], row["since"], row["reason"], tokens, receipt)
+
+
+def _basket(db: sqlite3.Connection, browser: str) -> int:
+    sql = "SELECT count(*) FROM shop_order WHERE browser = ? AND state = 'paid'"
+    return 1 + int(db.execute(sql, (browser,)).fetchone()[0])
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,60 @@
+"""What a client does at the payments API: ask for one payment, once, and understand every answer."""
+
+from threading import BoundedSemaphore
+from typing import Any
+
+import httpx
+
+from .settings import ShopSettings
+
+TIMEOUT_SECONDS = 10.0
+# In the demo the API is served by the same threads: some must be left to answer.
+AT_A_TIME = 6
+
+
+class TokenRefused(Exception):
+    """The access token does not hold (401): expired, revoked, or never good."""
+
+
+class PaymentRefused(Exception):
+    """The API will not make this payment, now or later."""
+
+
+class Unknown(Exception):
+    """Nobody knows whether the payment was made: ask again, with the same key."""
+
+
+class PaymentsClient:
+    """This shop as a client of the payments API; safe to share between threads."""
+
+    def __init__(self, settings: ShopSettings) -> None:
+        self._url = settings.payments_url
+        self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._places = BoundedSemaphore(AT_A_TIME)
+
+    def pay(self, order_id: str, payment: dict[str, Any], access_token: str) -> dict[str, Any]:
+        """Return the payment as the API made it, now or at an earlier try with the same order."""
+        if not self._places.acquire(timeout=TIMEOUT_SECONDS):
+            raise Unknown
+        try:
+            return self._pay(order_id, payment, access_token)
+        finally:
+            self._places.release()
+
+    def _pay(self, order_id: str, payment: dict[str, Any], access_token: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {access_token}", "Idempotency-Key": order_id}
+        try:
+            answer = self._http.post(self._url, json=payment, headers=headers)
+            body = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise Unknown from error
+        match answer.status_code:
+            case 201 if isinstance(body, dict):
+                return body
+            case 401:
+                raise TokenRefused
+            case 400 | 403:
+                raise PaymentRefused
+            case _:
+                # in progress, too many requests, out of order: the same question again will tell
+                raise Unknown
