@@ -18,11 +18,13 @@ from authserver import crypto
 from authserver.login.session import sessions
 from authserver.oauth.interactions import table as interactions
 from authserver.oauth.payment import DemoAccounts
+from authserver.users import normalise
 
 from ..runner import Run
 from ._pages import send
 
 HTML = "text/html,application/xhtml+xml"
+NEW_PASSWORD = "seven brown foxes sleep"
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Walk:
         self.mark = crypto.random_bytes(4).hex()
         self.client_id = f"walk-{self.mark}"
         register(run, self.client_id, text)
-        self.username = f"{text.replace(' ', '/').replace('@', '')}-{self.mark}".lower()
+        self.username = normalise(f"{text.replace(' ', '/').replace('@', '')}-{self.mark}")
         self.user_id = self._person(self.username)
         self.browser = Recorder(run.world.app)
         self.other = Recorder(run.world.app)
@@ -105,21 +107,11 @@ class Walk:
 
     def outside(self) -> None:
         held = self.browser
-        for path in (
-            "/",
-            "/login",
-            "/logout",
-            "/account",
-            "/enrol",
-            "/consent",
-            "/authorize/resume",
-            "/nothing",
-        ):
+        for path in ("/", "/login", "/logout", "/account", "/enrol", "/consent", "/authorize/resume", "/x"):
             held.get(path, Accept=HTML, User_Agent=self.text)
         held.get(f"/authorize?{_query(asked('nobody', state=self.text))}")
-        held.get(
-            f"/authorize?{_query(asked(self.client_id, redirect_uri='https://evil.example/' + self.text))}"
-        )
+        elsewhere = f"https://evil.example/{self.text}"
+        held.get(f"/authorize?{_query(asked(self.client_id, redirect_uri=elsewhere))}")
         held.get(f"/authorize?{_query(asked(self.client_id, state=self.text, scope='admin'))}")
         held.get(f"/login?{_query(dict.fromkeys(('notice', 'error', 'error_description'), self.text))}")
         held.post("/login", {"username": self.text, "password": self.text})
@@ -210,13 +202,19 @@ class Walk:
         )
         # seen before the other one: the list has one order
         with self.run.world.services.database.writing() as connection:
-            theirs = sessions.c.digest == crypto.digest(elsewhere.cookie("sid") or "")
+            theirs = (sessions.c.user_id == self.user_id) & (sessions.c.user_agent == self.text)
             earlier = {"last_seen_at": sessions.c.last_seen_at - 10}
             assert connection.execute(update(sessions).where(theirs).values(earlier)).rowcount == 1
         page = held.get("/account")
         assert page.status_code == 200
         held.submit(page, "/account/sessions/end", sid=self.text)
         held.submit(page, "/account/sessions/end")
+        held.submit(page, "/account/consents/withdraw", client_id=self.text)
+        held.submit(page, "/account/consents/withdraw")
+        page = held.get("/account/password")
+        held.submit(page, "/account/password", password=self.text)
+        new = {"new_password": NEW_PASSWORD, "new_password_again": NEW_PASSWORD}
+        assert held.submit(page, "/account/password", password="x", **new).status_code == 403
         self.other.seen += elsewhere.seen
         held.submit(held.get("/logout"), "/logout")
 

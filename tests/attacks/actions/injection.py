@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
 from asking import CALLBACK, follow
+from markupsafe import escape
 from plugins.app import basic
 from plugins.people import PASSWORD, Browser, hidden_fields
 from werkzeug.test import Client, TestResponse
@@ -40,7 +41,7 @@ from ._walk import Walk, asked, payment, register
 # every parameter that some address of this server knows, or may know one day
 NAMES = (
     "client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
-    "prompt", "max_age", "login_hint", "id_token_hint", "acr_values", "ui_locales", "claims", "claims_locales",
+    "prompt", "max_age", "login_hint", "id_token_hint", "acr_values", "ui_locales", "claims",
     "display", "resource", "audience", "authorization_details", "code_challenge", "code_challenge_method",
     "request", "request_uri", "registration", "grant_type", "code", "code_verifier", "refresh_token", "token",
     "token_type_hint", "assertion", "client_assertion", "client_assertion_type", "username", "password",
@@ -48,24 +49,27 @@ NAMES = (
     "device_code", "auth_req_id", "page", "cursor", "sort", "order", "filter", "q", "id", "limit", "offset",
 )  # fmt: skip
 HEADERS = (
-    "User_Agent", "Referer", "Origin", "Accept", "Accept_Language", "Accept_Encoding", "If_None_Match", "Range",
-    "Authorization", "X_Forwarded_For", "X_Request_Id", "Sec_Fetch_Site", "Sec_Fetch_Dest", "DPoP", "Content_Type",
+    "User_Agent", "Referer", "Origin", "Accept", "Accept_Language", "If_None_Match", "Range", "Authorization",
+    "X_Forwarded_For", "X_Request_Id", "Sec_Fetch_Site", "Sec_Fetch_Dest", "DPoP", "Content_Type",
 )  # fmt: skip
 COOKIES = ("sid", "csrf", "browser")
+FIELDS = (
+    "username", "password", "password_again", "new_password", "token", "decision", "account", "sid", "txn",
+    "client_id", "request", "x",
+)  # fmt: skip
 # in every payload, and in no statement of this server
 MARK = "zq7k"
 
 
 def sql_everywhere(run: Run, payloads: list[str]) -> None:
-    """Quotes that end a string end none here: no payload is ever part of a statement, and none changes a row."""
+    """Quotes that end a string end none here: no payload is part of a statement, and none changes a row."""
     alice = person(run)
     register(run, "shop")
     held = browser(run, "alice")
-    shown = [held.get("/account"), held.get("/logout"), browser(run, "alice").get("/account")]
-    page = follow(held, held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
-    fields = {
-        a: f for p in [*shown, page, held.get("/login?request=" + "r" * 43)] for a, f in own_fields(p).items()
-    }
+    browser(run, "alice")  # a session that the account page offers to end
+    shown = [held.get(path) for path in ("/account", "/account/password", f"/login?request={'r' * 43}")]
+    shown.append(follow(held, held.get(f"/authorize?{urlencode(asked('shop', **payment()))}")))
+    fields = {action: form for page in shown for action, form in own_fields(page).items()}
     marked = [f"{MARK}{payload}" for payload in payloads]
     before = len(run.world.services.sessions.list(alice))
     with statements(run.world.services) as seen, nothing_changes(run, "interaction", "replay"):
@@ -90,28 +94,27 @@ def _with_payload(
     bare = Client(run.world.app, TestResponse, use_cookies=False)
     for name in NAMES:
         yield held.get(f"/authorize?{urlencode(usual | {name: payload})}")
-        yield held.get(f"/authorize/resume?{urlencode({name: payload})}")
+    yield held.get(f"/authorize/resume?{urlencode({'request': payload})}")
     everything = dict.fromkeys(NAMES, payload)
     for route in routes(run):
-        query = urlencode(everything | ({} if route.path != "/login" else {"password": ""}))
-        yield send(held, "GET", f"{route.path}?{query.replace('password=&', '')}")
+        # a password in the login page's address is refused before anything else is looked at
+        mine = {n: v for n, v in everything.items() if (route.path, n) != ("/login", "password")}
+        yield send(held, "GET", f"{route.path}?{urlencode(mine)}")
         yield send(held, "GET", f"{route.path.rstrip('/')}/{quote(payload, safe='')}")
     for path in ("/token", "/introspect", "/revoke"):
         for name in NAMES:
             form = {"grant_type": "client_credentials", "token": "x"} | {name: payload}
             yield run.world.post(path, as_="web1", form=form)
-            yield run.world.post(path, form=form)
         for pair in ((payload, "x"), ("web1", payload)):
-            yield run.world.post(path, form={"grant_type": "client_credentials"}, headers={"Authorization": basic(*pair)})
+            yield run.world.post(
+                path, form={"grant_type": "client_credentials"}, headers={"Authorization": basic(*pair)}
+            )
     for route in forms(run):
         form = fields.get(route.path, {})
-        if route.path == "/logout":
-            continue  # it takes no field but its token
-        for name in {*form, "username", "password", "password_again", "token", "decision", "account", "x"} - {
-            "csrf"
-        }:
-            if route.path == "/consent" and name not in ("txn", "decision"):
-                continue  # with the others right this is an honest answer
+        if route.path in ("/logout", "/account/sessions/end-all"):
+            continue  # they take no field but their token
+        # where a page names what the form is about, the rest left as it is would be an honest wish
+        for name in sorted(form.keys() - {"csrf"}) or FIELDS:
             yield held.post(route.path, form | {"username": "nobody", name: payload})
     plain = "".join(c for c in payload if 0x20 <= ord(c) < 0x7F)
     for name in HEADERS:
@@ -140,7 +143,11 @@ def text_stays_text(run: Run, texts: list[str]) -> None:
             mine = _normal(walk, done)
             assert mine[0] == place, (text, mine[0], place)
             assert mine[1] == structure, (text, place)
-            different = [pair for pair in zip(mine[2].split("\n"), page.split("\n"), strict=False) if pair[0] != pair[1]]
+            different = [
+                pair
+                for pair in zip(mine[2].split("\n"), page.split("\n"), strict=False)
+                if pair[0] != pair[1]
+            ]
             assert not different, (text, place, different)
             if set(text) & set("<>\"'"):
                 assert text not in done.text, (text, place)
@@ -164,8 +171,6 @@ def _normal(walk: Walk, done: TestResponse) -> tuple[str, list[Any], str]:
 
 
 def _escaped(text: str) -> str:
-    from markupsafe import escape
-
     return str(escape(text))
 
 
@@ -177,14 +182,14 @@ def no_new_header_lines(run: Run, breaks: list[str]) -> None:
     person(run)
     register(run, "shop")
     for line_break in breaks:
-        text = f"x{line_break}X-Injected: {MARK}{line_break}Set-Cookie: {MARK}=1{line_break}{line_break}<p>{MARK}"
+        text = line_break.join(("x", f"X-Injected: {MARK}", f"Set-Cookie: {MARK}=1", "", f"<p>{MARK}"))
         held = browser(run)
         for name in NAMES:
             _one_header_each(held.get(f"/authorize?{urlencode(asked('shop') | {name: text})}"))
-            _one_header_each(
-                held.get(f"/login?{urlencode({name: text} | {'password': ''})}".replace("password=", "p="))
-            )
-            _one_header_each(run.world.post("/token", form={name: text}))
+        everything = dict.fromkeys(NAMES, text)
+        _one_header_each(run.world.post("/token", form=everything))
+        without = {name: value for name, value in everything.items() if name != "password"}
+        _one_header_each(held.get(f"/login?{urlencode(without)}"))
         raw = quote(text, safe="%:=<>")
         for path in (
             "/authorize/resume?request=",
@@ -221,8 +226,8 @@ def live_header_lines(run: Run, breaks: list[str]) -> None:
     for line_break in breaks:
         text = f"x{line_break}X-Injected:{MARK}{line_break}{line_break}<p>{MARK}"
         for target in (
-            f"/authorize?client_id={text}", f"/authorize?state={text}&redirect_uri={text}", f"/login?request={text}",
-            f"/login?notice={text}", f"/static/{text}", f"/{text}", f"/authorize/resume?request={text}",
+            f"/authorize?client_id={text}", f"/authorize?state={text}&redirect_uri={text}", f"/{text}",
+            f"/login?request={text}", f"/login?notice={text}", f"/static/{text}", f"/consent?request={text}",
         ):  # fmt: skip
             reply = run.wire.send(Request("GET", quote(target, safe="%/?&=:<>")))
             assert reply.status < 500, target
@@ -246,7 +251,7 @@ def unicode_state_comes_back(run: Run, states: list[str]) -> None:
 
 
 def one_line_each(run: Run, texts: list[str]) -> None:
-    """One request is one row and one line, whatever is in its names: escaped, cut, and never a line of its own."""
+    """One request is one row and one line, whatever is in its names: escaped, cut, and no line of its own."""
     person(run)
     texts = [text.replace("{A*100000}", "A" * 100_000) for text in texts]
     for text in texts:
@@ -280,7 +285,9 @@ def _logged(run: Run, text: str) -> Iterator[TestResponse]:
             "/token", form={"grant_type": "client_credentials", "client_id": text, "client_secret": "x"}
         )
         yield run.world.post(
-            "/token", form={"grant_type": "client_credentials"}, headers={"Authorization": basic(quote(text), "x")}
+            "/token",
+            form={"grant_type": "client_credentials"},
+            headers={"Authorization": basic(quote(text), "x")},
         )
     if len(text) < 6000:
         yield held.get(f"/authorize?{urlencode({'client_id': text})}")
@@ -367,10 +374,15 @@ def shapes_are_text(run: Run, shapes: list[str]) -> None:
                     "/token", form={"grant_type": "client_credentials", f"client_id{shape}": "web1"}
                 ),
                 run.world.post(
-                    "/token", form={"grant_type": "client_credentials"}, headers={"Authorization": basic(quote(shape), shape)}
+                    "/token",
+                    form={"grant_type": "client_credentials"},
+                    headers={"Authorization": basic(quote(shape), shape)},
                 ),
             ):
-                assert (answered.status_code, answered.json["error"]) == (401, "invalid_client"), (shape, answered.text)
+                assert (answered.status_code, answered.json["error"]) == (401, "invalid_client"), (
+                    shape,
+                    answered.text,
+                )
             refused = held.get(f"/authorize?{urlencode({'client_id': shape, 'response_type': 'code'})}")
             assert refused.status_code == 400
             assert reasons_of(run, refused) == ["authz.rejected/client_unknown"]
