@@ -8,9 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-from . import audit_log, clients, injection, keys, limits, login, session_web, sockets
+from . import (
+    audit_log,
+    clients,
+    injection,
+    keys,
+    limits,
+    login,
+    passwords,
+    rar,
+    scopes,
+    session_web,
+    sessions,
+    sockets,
+)  # fmt: skip
 
-MODULES: tuple[ModuleType, ...] = (audit_log, clients, injection, keys, limits, login, session_web, sockets)
+MODULES: tuple[ModuleType, ...] = (
+    audit_log, clients, injection, keys, limits, login, passwords, rar, scopes, session_web, sessions, sockets,
+)  # fmt: skip
 
 ACTIONS: dict[str, Callable[..., None]] = {
     name: value
