@@ -24,7 +24,8 @@ from . import (
 )  # fmt: skip
 
 MODULES: tuple[ModuleType, ...] = (
-    audit_log, clients, injection, keys, limits, login, passwords, rar, scopes, session_web, sessions, sockets,
+    audit_log, clients, injection, keys, limits, login, passwords, rar, scopes, session_web, sessions,
+    sockets,
 )  # fmt: skip
 
 ACTIONS: dict[str, Callable[..., None]] = {

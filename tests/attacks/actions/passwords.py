@@ -65,6 +65,13 @@ def weak_passwords(run: Run, weak: list[str], fine: list[str]) -> None:
             check_page(answer, *([password] if len(password) > 8 else []))
             assert reasons_of(run, answer) == ["password.rejected/policy"], password
         assert set_password(run, token, fine[0]).status_code == 303
+    held = browser(run)
+    assert held.log_in("alice", fine[0]).status_code == 303
+    page = held.get("/account/password")
+    for password in weak:
+        typed = {"password": fine[0], "new_password": password, "new_password_again": password}
+        answer = held.submit(page, "/account/password", **typed)
+        assert (answer.status_code, reasons_of(run, answer)) == (400, ["password.rejected/policy"]), password
     for password in fine:
         answer = set_password(run, links.make(user_id, "reset"), password)
         assert answer.status_code == 303, password
