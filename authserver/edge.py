@@ -99,7 +99,7 @@ class Edge:
                 guard(environ, self._places, address)
             return self._app(environ, start)
         except RequestRejected as rejection:
-            return self._reject(rejection, start)
+            return self._reject(rejection, environ, start)
         except Unavailable as error:
             return self._unavailable(error, start)
         finally:
@@ -117,9 +117,10 @@ class Edge:
             context.current.reset(token)
 
     def warm(self) -> None:
-        """JWKS and metadata are held in memory, unless the database is away already."""
+        """What is answered without the database is held in memory, unless that is away already."""
         try:
             self._documents.warm()
+            self._services.server.origins.warm()
         except Unavailable as error:
             log.warning("started without JWKS and metadata: %s", error)
 
@@ -177,7 +178,7 @@ class Edge:
             address in network for network in self._peers if network.version == address.version
         )
 
-    def _reject(self, rejection: RequestRejected, start: Any) -> list[bytes]:
+    def _reject(self, rejection: RequestRejected, environ: WSGIEnvironment, start: Any) -> list[bytes]:
         event = Event.AUTHZ_REJECTED if rejection.reason == TOO_LARGE else Event.HTTP_REJECTED
         entry = Entry(event, "denied", rejection.reason)
         try:
@@ -186,7 +187,9 @@ class Edge:
         except Unavailable:
             self._services.audit.record_late(entry)
         body = {"error": "invalid_request", "error_description": rejection.description}
-        return _answer(start, rejection.status, body, rejection.headers)
+        path, origin = environ.get("PATH_INFO", ""), environ.get("HTTP_ORIGIN", "")
+        readable = self._services.server.origins.of_error(path, origin, rejection.status)
+        return _answer(start, rejection.status, body, [*rejection.headers, *readable])
 
     def _unavailable(self, error: Unavailable, start: Any) -> list[bytes]:
         """A document that this process never held, while the database is away."""

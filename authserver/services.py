@@ -129,7 +129,7 @@ def build(app: Flask, settings: Settings) -> Services:
         throttle,
         tokens,
         IdTokens(settings, keys),
-        SingleUse(database, authorizations, audit),
+        SingleUse(settings, database, authorizations, audit, master),
         revocations,
         UserInfo(tokens, clients, users, throttle),
         Origins(database, versions),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, jsonify
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .. import context, metrics
@@ -44,13 +44,15 @@ def install(app: Flask) -> None:
 
 
 def answer(status: int, error: str, description: str) -> Response:
-    """An error that nobody stores: a page where people look, else JSON."""
+    """An error that nobody stores: a page where people look, else JSON that a client's own page may read."""
     if guards.for_people():
         return guards.page(status, TITLES.get(status, "This cannot be answered"), description)
     response = jsonify(error=error, error_description=description)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    origins, origin = _services().server.origins, request.headers.get("Origin", "")
+    response.headers.extend(origins.of_error(request.path, origin, status))
     return response
 
 

@@ -245,7 +245,7 @@ def test_a_session_that_ended_while_the_code_was_made_gives_nothing(journey: Jou
 
 @pytest.mark.spec("RFC 6749", "5.2")
 def test_a_client_without_the_grant_type_may_not_use_it(journey: Journey) -> None:
-    assert refused(journey.redeem(journey.code(), as_="web1"), "unauthorized_client")
+    assert refused(journey.redeem(journey.code(), as_="svc1"), "unauthorized_client")
     assert refused(journey.refresh("x", as_="once"), "unauthorized_client")
     assert journey.reasons("token.rejected") == ["grant_not_allowed"] * 2
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant
 
-from ... import crypto
 from ...audit import Event
 from ...errors import ProtocolError
 from .. import rar, scopes
@@ -108,7 +107,8 @@ class PersonGrant(Grant):
     def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
         """The token response; ProtocolError if another request spent or ended it in the meantime."""
         lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
-        successor = crypto.random_token() if lasts else None
+        follows = self.request.form.get("refresh_token") if presented.kind == "refresh_token" else None
+        successor = self.server.single_use.successor(follows) if lasts else None
         if reason := self.server.single_use.spend(presented, successor, minted.entry):
             raise self.invalid_grant(reason)
         if successor is not None:
