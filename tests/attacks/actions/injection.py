@@ -57,6 +57,7 @@ FIELDS = (
     "username", "password", "password_again", "new_password", "token", "decision", "account", "sid", "txn",
     "client_id", "request", "x",
 )  # fmt: skip
+NAMED = ("/consent", "/authorize/cancel", "/account/sessions/end", "/account/consents/withdraw")
 # in every payload, and in no statement of this server
 MARK = "zq7k"
 
@@ -114,8 +115,9 @@ def _with_payload(
         if route.path in ("/logout", "/account/sessions/end-all"):
             continue  # they take no field but their token
         # where a page names what the form is about, the rest left as it is would be an honest wish
-        for name in sorted(form.keys() - {"csrf"}) or FIELDS:
-            yield held.post(route.path, form | {"username": "nobody", name: payload})
+        typed = () if route.path in NAMED else FIELDS
+        for name in sorted({*form, *typed} - {"csrf"}):
+            yield held.post(route.path, form | {"username": "nobody", "password": "wrong", name: payload})
     plain = "".join(c for c in payload if 0x20 <= ord(c) < 0x7F)
     for name in HEADERS:
         yield send(held, "GET", "/account", **{name: plain})

@@ -8,10 +8,8 @@ from typing import Any
 
 from plugins.people import PASSWORD, hidden_fields
 
-from authserver.users import LOCK_SECONDS, MAX_FAILURES
-
 from ..runner import Run
-from ._door import WRONG, Door, query_of, set_password, user
+from ._door import LOCK_SECONDS, MAX_FAILURES, WRONG, Door, query_of, set_password, user
 from ._pages import (
     alike,
     browser,

@@ -17,11 +17,10 @@ from sqlalchemy import func, select
 from authserver import migrate
 from authserver.app import create_app, services_of
 from authserver.db import Base
-from authserver.users import LOCK_SECONDS, MAX_FAILURES
 from authserver.users.registry import users
 
 from ..runner import Run
-from ._door import WRONG, Door, query_of, set_password, user
+from ._door import LOCK_SECONDS, MAX_FAILURES, WRONG, Door, query_of, set_password, user
 from ._pages import FORGED, alike, browser, check_page, nothing_changes, person, reasons_of, send
 from ._terminal import command
 from ._walk import NEW_PASSWORD, asked, register

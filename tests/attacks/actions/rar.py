@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from asking import PAYMENT
+from plugins.app import PAYMENTS
 
 from authserver.oauth.payment import DemoAccounts
 
@@ -156,7 +157,6 @@ def _not_given(run: Run, code: str, text: str, reason: str) -> None:
 def never_remembered(run: Run) -> None:
     """Approved yesterday, the same payment is asked for again, as often as it comes, and never in silence."""
     cast.client(run.world, "pay1")
-    run.clock.walk(0)
     details = json.dumps([PAYMENT])
     for _ in range(3):
         page = _page(run, details)
@@ -164,28 +164,23 @@ def never_remembered(run: Run) -> None:
         assert "code" in _approve(run, page)
     run.clock.walk(86_400)
     flows.log_in(run, "alice")
-    # the scopes, allowed for good, make no difference to a payment
-    given = flows.code(run, "pay1", changes={"scope": "openid profile"})
-    assert "code" in given
-    silent = _ask("GET /authorize", details)
-    silent["set"] |= {"prompt": "none"}
-    refused = run.send(
-        REFUSED
-        | {
-            "location": REFUSED["location"] | {"params": {"error": "consent_required", "state": "S1"}},
-            "rows": {"interaction": 1},
-            "audit": ["authz.rejected/prompt_none"],
-        },
-        **silent,
-        browser="alice",
-        follow=True,
-    )
-    assert answer(refused) is not None
-    for changes in ({}, {"prompt": "consent"}, {"max_age": "10000"}, {"login_hint": "alice"}):
-        page = _page(run, details, **changes)
-        assert "Approve this payment?" in page.text
+    # scopes that are allowed for good make no difference to a payment that asks for no other ones
+    assert "code" in flows.code(run, "pay1", changes={"scope": "openid profile"})
+    assert "code" in flows.code(run, "pay1", changes={"scope": "openid profile", "prompt": "none"})
+    remembered = json.dumps([PAYMENT | {"locations": [PAYMENTS]}])
+    refused = REFUSED | {
+        "location": REFUSED["location"] | {"params": {"error": "consent_required", "state": "S1"}},
+        "rows": {"interaction": 1},
+        "audit": ["authz.rejected/prompt_none"],
+    }
+    for text, scope in ((details, SCOPE), (remembered, "openid profile")):
+        asked = _details(text) | {"scope": scope}
+        silent = _ask("GET /authorize", text) | {"set": asked | {"prompt": "none"}}
+        run.send(refused, **silent, browser="alice", follow=True)
+        for changes in ({}, {"prompt": "consent"}, {"max_age": "10000"}, {"login_hint": "alice"}):
+            _page(run, text, **{"scope": scope} | changes)
     told = [row["reason"] for row in run.world.events("authz.interaction")]
-    assert told.count("consent_required") >= 7
+    assert told.count("consent_required") >= 11
 
 
 def answered_by_address(run: Run) -> None:

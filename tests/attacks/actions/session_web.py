@@ -123,6 +123,9 @@ def forms_of_others(run: Run) -> None:
     stranger = browser(run, "mallory")
     theirs = hidden_fields(stranger.get("/logout").text, "/logout")["csrf"]
     before_login = hidden_fields(browser(run).get("/login").text, "/login")["csrf"]
+    # each is for one purpose: what ends a session, say, allows no payment
+    apart = ("/login", "/consent", "/logout", "/enrol", "/account/password", "/account/sessions/end")
+    assert len({scene.fields[path]["csrf"] for path in (*apart, "/authorize/cancel")}) == len(apart) + 1
     with nothing_changes(run):
         for route in forms(run):
             form = scene.form(route.path)
