@@ -13,6 +13,7 @@ from plugins.app import World, basic
 
 from authserver import crypto
 from authserver.oauth import pkce
+from authserver.oauth.private_key_jwt import ASSERTION_TYPE
 
 from . import cast, forge
 from .browsers import Browser
@@ -183,6 +184,9 @@ class Stage:
             form.setdefault("client_id", client_id)
             if method == "client_secret_post":
                 form.setdefault("client_secret", self.world.secrets[client_id])
+            elif method == "private_key_jwt":
+                form.setdefault("client_assertion_type", ASSERTION_TYPE)
+                self.secrets.add(form.setdefault("client_assertion", self.world.assertions[client_id]()))
 
     def fill(self, value: Any) -> Any:
         if isinstance(value, list):

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from assertions import Signer, register
 
 from authserver import clock
 from authserver.errors import Invalid
@@ -129,14 +130,25 @@ def metadata_is_true(run: Run) -> None:
         elif name.endswith("_uri"):
             run.send({"status": 200}, send=f"GET {url.removeprefix(issuer)}")
     form = {"grant_type": "client_credentials", "scope": "reports"}
-    working = {"client_secret_basic": "web1", "client_secret_post": "web_post"}
+    register(run.world, "web_pkjwt", Signer(), scopes=["reports"])
+    working = {
+        "client_secret_basic": "web1",
+        "client_secret_post": "web_post",
+        "private_key_jwt": "web_pkjwt",
+    }
     assert set(document["token_endpoint_auth_methods_supported"]) == {*working, "none"}
     assert set(document["introspection_endpoint_auth_methods_supported"]) == set(working)
     assert set(document["revocation_endpoint_auth_methods_supported"]) == {*working, "none"}
+    # an assertion counts once, and that is remembered
+    remembered = {"web_pkjwt": {"replay": 1}}
     for client in working.values():
-        run.send({"status": 200, "issued": 1}, **{"send": "POST /token", "as": client, "form": form})
+        expect = {"status": 200, "issued": 1, "rows": remembered.get(client, {})}
+        run.send(expect, **{"send": "POST /token", "as": client, "form": form})
     for client in (*working.values(), "spa1"):
-        run.send({"status": 200}, **{"send": "POST /revoke", "as": client, "form": {"token": "x"}})
+        run.send(
+            {"status": 200, "rows": remembered.get(client, {})},
+            **{"send": "POST /revoke", "as": client, "form": {"token": "x"}},
+        )
     granted = ["client_credentials", "authorization_code", "refresh_token"]
     assert document["grant_types_supported"] == granted
     for scope in document["scopes_supported"]:
