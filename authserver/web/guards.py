@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flask import Request as FlaskRequest
 from flask import Response, current_app, g, make_response, redirect, render_template, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.utils import cached_property
 
 from .. import context
@@ -57,15 +57,28 @@ def services() -> Services:
 
 def for_people() -> bool:
     """Whether this request is answered with a page; where nothing is, its Accept header says."""
-    if request.blueprint is not None:
-        return request.blueprint not in PROTOCOL
-    return "text/html" in request.headers.get("Accept", "")
+    room = request.blueprint or _room_of_other_methods()
+    return room not in PROTOCOL if room else "text/html" in request.headers.get("Accept", "")
 
 
-def current_session() -> SessionView | None:
-    """The live session of this browser, read once a request."""
+def _room_of_other_methods() -> str:
+    """The blueprint of this address when it is one, but not for this method; empty otherwise."""
+    refused = request.routing_exception
+    adapter = current_app.create_url_adapter(request)
+    if not isinstance(refused, MethodNotAllowed) or not refused.valid_methods or adapter is None:
+        return ""
+    endpoint, _ = adapter.match(method=next(iter(refused.valid_methods)))
+    return str(endpoint).rpartition(".")[0]
+
+
+def current_session(*, seen: bool = True) -> SessionView | None:
+    """The live session of this browser, read once a request; ``seen`` unless nobody need be there.
+
+    What a script, a frame or an image asks for is nobody's activity either (PSD2 RTS art. 4(3)(d)).
+    """
     if "session_view" not in g:
-        g.session_view = services().sessions.read(cookie(SESSION))
+        seen &= request.headers.get("Sec-Fetch-Dest", "document") == "document"
+        g.session_view = services().sessions.read(cookie(SESSION), seen=seen)
     view: SessionView | None = g.session_view
     return view
 
