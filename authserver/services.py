@@ -129,7 +129,7 @@ def build(app: Flask, settings: Settings) -> Services:
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
-    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing), replay)
+    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing, audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
@@ -138,7 +138,7 @@ def build(app: Flask, settings: Settings) -> Services:
         throttle,
         tokens,
         IdTokens(settings, keys),
-        SingleUse(database, authorizations, audit),
+        SingleUse(settings, database, authorizations, audit, master),
         revocations,
         UserInfo(tokens, clients, users, throttle),
         Origins(database, versions),

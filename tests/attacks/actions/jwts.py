@@ -14,12 +14,14 @@ from receiver import Receiver
 from authserver import clock, crypto
 
 from .. import cast
+from ..asserted import SIGNERS
 from ..forge import active_key, claims_of, header_of
 from ..jwt_forge import FORGERIES, Right, remote_key
 from ..runner import Run
 from ..wire import Request
 
 PKJWT = "web_pkjwt"
+SIGNER = SIGNERS[PKJWT]
 BYE = "https://client.example/bye"
 # longer ones do not fit into a URL
 LONGEST_QUERY = 6_000
@@ -73,7 +75,7 @@ def audiences(run: Run) -> None:
         [issuer], [issuer, "https://evil.example"], f"{issuer}/token", f"{issuer}/par", f"{issuer}/",
         issuer.upper(), f"{issuer} ", {"iss": issuer}, ABSENT, "", None, PKJWT,
     ):  # fmt: skip
-        texts.append(cast.SIGNER.assertion(run.world, PKJWT, aud=audience))
+        texts.append(SIGNER.assertion(run.world, PKJWT, aud=audience))
     cast.client(run.world, PKJWT)
     _refused(run, "client_assertion@token", texts, "aud")
 
@@ -140,7 +142,9 @@ def _right(run: Run, place: str) -> Right:
             "iss": PKJWT, "sub": PKJWT, "aud": run.world.services.settings.issuer, "iat": now,
             "exp": now + 60, "jti": crypto.random_token(),
         }  # fmt: skip
-        return Right({"alg": cast.SIGNER.alg, "kid": cast.SIGNER.kid}, claims, cast.SIGNER.key)
+        return Right(
+            {"alg": cast.SIGNERS[PKJWT].alg, "kid": cast.SIGNERS[PKJWT].kid}, claims, cast.SIGNERS[PKJWT].key
+        )
     name = "id_token" if place == "id_token_hint@end_session" else "access_token"
     token = run.saved["t"][name]
     return Right(header_of(token), claims_of(token), active_key(run.world).pair)
