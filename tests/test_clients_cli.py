@@ -103,3 +103,31 @@ def test_a_scope_says_which_details_it_needs(run: Run) -> None:  # noqa: F811
     assert json.loads(run(*change).output) == made_
     assert json.loads(run(*change, "--details-type", "none").output)["authorization_details_type"] is None
     assert run(*change, "--details-type", "nosuch").exit_code != 0
+
+
+def test_where_people_go_and_what_a_client_hears_when_they_sign_out(run: Run) -> None:  # noqa: F811
+    after, hears = "https://x.example/bye", "https://x.example/backchannel"
+    client = made(
+        run, "--name", "Shop", "--grant", "authorization_code", "--redirect-uri", "https://x.example/cb",
+        "--post-logout-redirect-uri", after, "--post-logout-redirect-uri", after,
+        "--backchannel-logout-uri", hears,
+    )["client_id"]  # fmt: skip
+    names = ("post_logout_redirect_uris", "backchannel_logout_uri", "backchannel_logout_session_required")
+    assert [shown(run, client)[name] for name in names] == [[after], hears, False]
+    for wrong in (
+        ("--after", "https://x.example/#a"), ("--after", "http://x.example/bye"), ("--after", "bye"),
+        ("--backchannel", "https://x.example/#a"), ("--backchannel", "http://x.example/"),
+        ("--backchannel", "https://192.168.1.1/"), ("--backchannel", "https://[::ffff:10.0.0.1]/"),
+        ("--backchannel", "https://0xa000001/"), ("--backchannel", "ftp://x.example/"),
+    ):  # fmt: skip
+        assert run("clients", "logout-uris", client, *wrong).exit_code == 2, wrong
+    assert [shown(run, client)[name] for name in names] == [[after], hears, False]
+    assert run("clients", "logout-uris", "nobody", "--after", after).exit_code == 2
+    other = ("--after", "https://x.example/a", "--after", "https://x.example/b", "--session-required")
+    result = run("clients", "logout-uris", client, *other)
+    assert result.output == (
+        f"People of {client} go to https://x.example/a, https://x.example/b; it does not hear of that.\n"
+    )
+    assert [shown(run, client)[name] for name in names] == [[other[1], other[3]], None, True]
+    assert run("clients", "logout-uris", client).exit_code == 0
+    assert [shown(run, client)[name] for name in names] == [[], None, False]

@@ -65,6 +65,10 @@ class Merchant:
     def callback(self) -> str:
         return f"{self.shop}/callback"
 
+    @property
+    def after_logout(self) -> str:
+        return f"{self.shop}/bye"
+
     def ask(self, **changes: str) -> str:
         """The address at the issuer of a new request: a payment unless ``changes`` say otherwise."""
         state = crypto.random_token(128)
@@ -109,6 +113,30 @@ class Merchant:
         @app.get("/declined/<state>")
         def declined(state: str) -> str:
             return _page("Payment not made", f"<p>{escape(self.orders[state].error)}</p>")
+
+        @app.get("/sign-out/<state>")
+        def sign_out(state: str) -> str:
+            fields = {"post_logout_redirect_uri": self.after_logout, "state": state} | request.args.to_dict()
+            tokens = self.orders[state].tokens or {}
+            hidden = {
+                name: tokens["id_token"] if value == "mine" else value for name, value in fields.items()
+            }
+            inputs = "".join(
+                f'<input type="hidden" name="{n}" value="{escape(v)}">' for n, v in hidden.items()
+            )
+            target = f"{self.issuer}/end_session"
+            return _page(
+                "Leave?", f'<form method="post" action="{target}">{inputs}<button>Leave</button></form>'
+            )
+
+        @app.get("/bye")
+        def bye() -> Any:
+            return redirect(f"{self.receipts}/gone/{request.args['state']}", 303)
+
+        @app.get("/gone/<state>")
+        def gone(state: str) -> str:
+            assert state in self.orders
+            return _page("See you soon", "")
 
         @app.get("/none")
         def icon() -> Response:

@@ -237,6 +237,20 @@ def signed_out(page: Page, stage: Stage) -> None:
     button(page, "Sign out").click()
 
 
+@page_of("Sign out?", pictured=False)
+def logout_asked_by_a_client(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login")
+    sign_in(page, stage)
+    expect(heading(page, "Your account")).to_be_visible()
+    page.goto(f"{stage.issuer}/end_session?client_id={stage.merchant.client_id}")
+    expect(page.get_by_text(f"{NAME} asks to sign you out.")).to_be_visible()
+
+
+@page_of("You are not signed out", pictured=False)
+def logout_refused(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/end_session?client_id=nobody")
+
+
 def _sign_in_elsewhere(page: Page, stage: Stage, name: str) -> None:
     browser = page.context.browser
     assert isinstance(browser, Browser)

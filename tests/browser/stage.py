@@ -150,6 +150,7 @@ class Stage:
             "token_endpoint_auth_method": "client_secret_basic",
             "grant_types": ["authorization_code"],
             "redirect_uris": [merchant.callback],
+            "post_logout_redirect_uris": [merchant.after_logout],
             "authorization_details_types": ["payment_initiation"],
             "scopes": ["openid", "profile", "email", "accounts:read", "payments:initiate"],
             "profile": "oauth21",
