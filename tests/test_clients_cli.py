@@ -116,7 +116,7 @@ def test_where_people_go_and_what_a_client_hears_when_they_sign_out(run: Run) ->
     assert [shown(run, client)[name] for name in names] == [[after], hears, False]
     for wrong in (
         ("--after", "https://x.example/#a"), ("--after", "http://x.example/bye"), ("--after", "bye"),
-        ("--backchannel", "https://x.example/#a"), ("--backchannel", "http://x.example/"),
+        ("--backchannel", "https://x.example/#a"), ("--backchannel", "http://10.0.0.1/"),
         ("--backchannel", "https://192.168.1.1/"), ("--backchannel", "https://[::ffff:10.0.0.1]/"),
         ("--backchannel", "https://0xa000001/"), ("--backchannel", "ftp://x.example/"),
     ):  # fmt: skip

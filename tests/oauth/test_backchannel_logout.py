@@ -381,6 +381,17 @@ def test_of_many_workers_at_once_one_calls(
     assert waiting(world) == []
 
 
+def test_of_all_who_saw_a_row_that_was_due_one_claims_it(world: World, journey: Journey) -> None:
+    journey.tokens("shop")
+    sign_out(journey)
+    room = world.services.backchannel_logout
+    row = room._next(set())
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(room._claim, [row] * 8))
+    assert [claim is not None for claim in claims].count(True) == 1
+    assert waiting(world) == [("shop", 1)]
+
+
 def test_what_a_worker_left_when_it_died_is_called_again(
     world: World, journey: Journey, receiver: Receiver, moving_clock: Moving
 ) -> None:
