@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 blueprint = Blueprint("home", __name__)
 
 
-@blueprint.get("/")
+@blueprint.get("/", provide_automatic_options=False)
 def home() -> Response:
     """A page for whoever opens the issuer in a browser; it leads to the demo where that runs."""
     settings = current_app.extensions["authserver"].settings

@@ -8,9 +8,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-from . import audit_log, clients, keys, limits, sockets
+from . import (
+    audit_log,
+    client_keys,
+    clients,
+    injection,
+    keys,
+    limits,
+    login,
+    passwords,
+    people,
+    rar,
+    scopes,
+    session_web,
+    sessions,
+    sockets,
+)
 
-MODULES: tuple[ModuleType, ...] = (audit_log, clients, keys, limits, sockets)
+MODULES: tuple[ModuleType, ...] = (
+    audit_log,
+    client_keys,
+    clients,
+    injection,
+    keys,
+    limits,
+    login,
+    passwords,
+    people,
+    rar,
+    scopes,
+    session_web,
+    sessions,
+    sockets,
+)
 
 ACTIONS: dict[str, Callable[..., None]] = {
     name: value
