@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from flask import Request as FlaskRequest
@@ -25,6 +26,8 @@ PROTOCOL = frozenset({"oauth", "health"})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
+# An interaction's id: 256 bits in base64url.
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class Request(FlaskRequest):
@@ -40,13 +43,14 @@ class Request(FlaskRequest):
 
 
 class Refused(Exception):
-    """A page instead of what was asked for: its status, title and text."""
+    """A page instead of what was asked for: its status, title and text, and a ``link`` as ``page`` has it."""
 
-    def __init__(self, status: int, title: str, text: str) -> None:
+    def __init__(self, status: int, title: str, text: str, link: tuple[str, str] | None = None) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
         self.text = text
+        self.link = link
 
 
 def services() -> Services:
@@ -86,6 +90,11 @@ def current_session(*, seen: bool = True) -> SessionView | None:
 def login_redirect(request_id: str | None = None) -> Response:
     """To the login page, and from there back to the authorization request, or home."""
     return see_other(f"/login?request={request_id}" if request_id else "/login")
+
+
+def as_request_id(text: str) -> str:
+    """``text`` if it can be the id of an authorization request, else nothing: it goes into an address."""
+    return text if REQUEST_ID.fullmatch(text) else ""
 
 
 def see_other(path: str) -> Response:

@@ -42,9 +42,10 @@ MODULES: tuple[ModuleType, ...] = (
     sockets,
 )
 
-ACTIONS: dict[str, Callable[..., None]] = {
-    name: value
-    for module in MODULES
-    for name, value in vars(module).items()
-    if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
-}
+ACTIONS: dict[str, Callable[..., None]] = {}
+for module in MODULES:
+    for name, value in vars(module).items():
+        own = callable(value) and getattr(value, "__module__", "") == module.__name__
+        if own and not name.startswith("_"):
+            assert name not in ACTIONS, f"two actions are named {name}"
+            ACTIONS[name] = value
