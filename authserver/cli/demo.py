@@ -159,10 +159,10 @@ def commands(places: dict[str, Any], with_curl: bool) -> list[str]:
     return [line.format(**places) for line in lines]
 
 
-SECRET = (
+FROM_FILE = (
     'SECRET=$(python3 -c \'import json; print(json.load(open("{path}"))["clients"][0]["client_secret"])\')'
 )
-TOKEN_OF = "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])'"
+FROM_ANSWER = "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])'"
 ORDER = (
     '{{"instructedAmount": {{"amount": "12.50", "currency": "EUR"}}, '
     '"creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}'
