@@ -120,7 +120,7 @@ def build(app: Flask, settings: Settings) -> Services:
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
     outgoing = Outgoing(settings)
-    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing), replay)
+    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing, audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,

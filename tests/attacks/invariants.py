@@ -56,7 +56,7 @@ SERVED = {
     "token.issued", "introspection.ok", "token.revoked", "revocation.noop", "authz.interaction",
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
-    "token.family.revoked", "user.link.made",
+    "token.family.revoked", "user.link.made", "client.keys.refreshed",
 }  # fmt: skip
 # RFC 6749 §5.2
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -64,6 +64,7 @@ DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 PROTOCOL_WORDS = {
     "application/x-www-form-urlencoded",
     "application/json",
+    "text/html",
     "client",
     "token",
     "scope",
@@ -71,6 +72,8 @@ PROTOCOL_WORDS = {
     "refresh_token",
     "code_verifier",
     "redirect_uri",
+    "approve",
+    "bearer",
 }
 SHORT = 6
 # endpoints that programs speak to: their errors are JSON, whatever a caller would like to read

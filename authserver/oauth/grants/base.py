@@ -68,7 +68,7 @@ class PersonGrant(Grant):
             raise self.unauthorized(client)
         text = self.request.form.get(parameter)
         if text is None:
-            raise self.rejected("invalid_request", "malformed", f"{parameter} is missing.")
+            raise self.rejected("invalid_request", "malformed", "The code or refresh token is missing.")
         presented = self.server.single_use.find(kind, text)
         if presented is None:
             raise self.invalid_grant("grant_unknown")

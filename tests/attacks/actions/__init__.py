@@ -10,27 +10,42 @@ from types import ModuleType
 
 from . import (
     audit_log,
+    client_keys,
     clients,
     injection,
     keys,
     limits,
     login,
     passwords,
+    people,
     rar,
     scopes,
     session_web,
     sessions,
     sockets,
-)  # fmt: skip
+)
 
 MODULES: tuple[ModuleType, ...] = (
-    audit_log, clients, injection, keys, limits, login, passwords, rar, scopes, session_web, sessions,
+    audit_log,
+    client_keys,
+    clients,
+    injection,
+    keys,
+    limits,
+    login,
+    passwords,
+    people,
+    rar,
+    scopes,
+    session_web,
+    sessions,
     sockets,
-)  # fmt: skip
+)
 
-ACTIONS: dict[str, Callable[..., None]] = {
-    name: value
-    for module in MODULES
-    for name, value in vars(module).items()
-    if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
-}
+ACTIONS: dict[str, Callable[..., None]] = {}
+for module in MODULES:
+    for name, value in vars(module).items():
+        own = callable(value) and getattr(value, "__module__", "") == module.__name__
+        if own and not name.startswith("_"):
+            assert name not in ACTIONS, f"two actions are named {name}"
+            ACTIONS[name] = value

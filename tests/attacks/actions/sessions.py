@@ -327,11 +327,6 @@ def enable(run: Run, user: str) -> None:
     run.world.services.users.enable(run.person(user).user_id)
 
 
-def end_sessions(run: Run, user: str) -> None:
-    """An operator signs the person out everywhere."""
-    assert run.world.services.sessions.end_all(run.person(user).user_id, "by_operator") > 0
-
-
 def locked_once(run: Run, user: str, refused: dict[str, int]) -> None:
     """The person is locked, was locked once, and the log has these reasons for what failed."""
     person = run.person(user)
