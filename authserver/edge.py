@@ -126,7 +126,8 @@ class Edge:
 
     def _judge(self, environ: WSGIEnvironment, path: str) -> None:
         """RequestRejected for a request that is too large in its head, or meant for another host."""
-        if len(path) + len(environ.get("QUERY_STRING", "")) > self._url_limit:
+        query = environ.get("QUERY_STRING", "")
+        if len(path) + len(query) > self._url_limit:
             reason = TOO_LARGE if path == "/authorize" else "too_large"
             raise RequestRejected(414, reason, "The URL is too long.")
         size = 0
@@ -138,8 +139,9 @@ class Edge:
         if not environ["REQUEST_METHOD"].isupper():
             # RFC 9110 §9.1: a method is case-sensitive; the framework would read post as POST
             raise RequestRejected(405, "method", "This method is not supported here.")
-        if path.startswith("//"):
-            # the framework reads //token as /token; a proxy's rule about /token does not
+        if path.startswith("//") or "__debugger__" in query:
+            # the framework reads //token as /token; a proxy's rule about /token does not. Nor does anything
+            # here answer to the questions of the framework's debugger.
             raise RequestRejected(404, "not_found", "There is nothing at this address.")
         if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
             raise RequestRejected(400, "host", f"This server answers as {self._issuer}.")

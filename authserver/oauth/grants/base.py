@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6749.grants import BaseGrant
 
 from ...audit import Event
 from ...errors import ProtocolError
-from .. import scopes
+from .. import rar, scopes
 from ..single_use import Kind, Presented
 from ..tokens import Issuance, Minted
 
@@ -34,6 +34,18 @@ class Grant(BaseGrant):  # type: ignore[misc]
             event=Event.TOKEN_REJECTED,
             reason="grant_not_allowed",
             client_id=client.client_id,
+        )
+
+    def invalid_details(self, reason: str) -> ProtocolError:
+        """invalid_authorization_details (RFC 9396 §5)."""
+        description = "authorization_details are not exactly those that a person has approved."
+        return self.rejected("invalid_authorization_details", reason, description)
+
+    def rejected(self, error: str, reason: str, description: str) -> ProtocolError:
+        """An error of the token endpoint about the authenticated client's request."""
+        client_id = self.request.client.client_id
+        return ProtocolError(
+            error, description, event=Event.TOKEN_REJECTED, reason=reason, client_id=client_id
         )
 
     def issue(self, issuance: Issuance) -> dict[str, Any]:
@@ -68,6 +80,9 @@ class PersonGrant(Grant):
         """It is unspent and alive, and covers what is asked for; ProtocolError otherwise."""
         if reason := self.server.single_use.refusal(presented):
             raise self.invalid_grant(reason)
+        text = self.request.form.get("authorization_details")
+        if text is not None and (reason := rar.fits(text, presented.authorization.authorization_details)):
+            raise self.invalid_details(reason)
         self.access = scopes.within(
             self.server.scopes,
             self.request.client,
@@ -103,10 +118,3 @@ class PersonGrant(Grant):
     def invalid_grant(self, reason: str, description: str = SPENT) -> ProtocolError:
         """invalid_grant (RFC 6749 §5.2)."""
         return self.rejected("invalid_grant", reason, description)
-
-    def rejected(self, error: str, reason: str, description: str) -> ProtocolError:
-        """An error of the token endpoint about the authenticated client's request."""
-        client_id = self.request.client.client_id
-        return ProtocolError(
-            error, description, event=Event.TOKEN_REJECTED, reason=reason, client_id=client_id
-        )
