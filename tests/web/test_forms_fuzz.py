@@ -16,6 +16,7 @@ NAMES = st.sampled_from(
     [
         "username", "password", "password_again", "new_password", "new_password_again", "client_id", "token",
         "request", "csrf", "sid", "txn", "x", "", "csrf[]",
+        "id_token_hint", "post_logout_redirect_uri", "state",
     ]
 )  # fmt: skip
 TEXT = st.one_of(
@@ -36,10 +37,11 @@ ACCOUNT = [
     "/account/consents/withdraw",
     "/account/password",
 ]
+LOGOUT = ["/end_session", "/end_session/confirm"]
 FINE = {200, 303, 400, 401, 403, 404, 410, 413, 415}
 
 
-@pytest.mark.parametrize("action", ["/login", "/logout", "/enrol", *ACCOUNT])
+@pytest.mark.parametrize("action", ["/login", "/logout", "/enrol", *LOGOUT, *ACCOUNT])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=BODIES, with_token=st.booleans())
 def test_any_form_gets_a_page(browser: Browser, action: str, body: bytes, with_token: bool) -> None:

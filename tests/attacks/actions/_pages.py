@@ -84,8 +84,9 @@ def pages(run: Run) -> list[Route]:
 
 
 def forms(run: Run) -> list[Route]:
-    """The addresses that take a form of this server's own; /authorize takes forms of others."""
-    return [route for route in pages(run) if "POST" in route.methods and route.path != "/authorize"]
+    """The addresses that take a form of this server's own; two take forms of others."""
+    theirs = ("/authorize", "/end_session")
+    return [route for route in pages(run) if "POST" in route.methods and route.path not in theirs]
 
 
 def person(run: Run, name: str = "alice", password: str | None = PASSWORD) -> str:

@@ -145,7 +145,9 @@ def metadata_is_true(run: Run) -> None:
         if path == "/authorize":
             _authorizes(run, document)
             continue
-        if path == "/userinfo":
+        if path == "/end_session":
+            run.send({"status": 200, "page": True}, send=f"GET {path}")
+        elif path == "/userinfo":
             run.send({"status": 401, "error": "invalid_token"}, send=f"GET {path}")
         elif name.endswith("_endpoint"):
             run.send({"status": 405, "headers": {"allow": "^POST$"}}, send=f"GET {path}")

@@ -58,7 +58,7 @@ class _Scene:
         token = services.links.make(alice, "reset")
         run.secrets.add(token)
         login = self.held.get(f"/authorize?{urlencode(asked('shop', prompt='login'))}")
-        paths = ("/account", "/account/password", "/logout", f"/enrol?token={token}")
+        paths = ("/account", "/account/password", "/logout", "/end_session", f"/enrol?token={token}")
         shown = [page, follow(self.held, login), *map(self.held.get, paths)]
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
         other = next(
@@ -124,7 +124,10 @@ def forms_of_others(run: Run) -> None:
     theirs = hidden_fields(stranger.get("/logout").text, "/logout")["csrf"]
     before_login = hidden_fields(browser(run).get("/login").text, "/login")["csrf"]
     # each is for one purpose: what ends a session, say, allows no payment
-    apart = ("/login", "/consent", "/logout", "/enrol", "/account/password", "/account/sessions/end")
+    apart = (
+        "/login", "/consent", "/logout", "/enrol", "/account/password", "/account/sessions/end",
+        "/end_session/confirm",
+    )  # fmt: skip
     assert len({scene.fields[path]["csrf"] for path in (*apart, "/authorize/cancel")}) == len(apart) + 1
     with nothing_changes(run):
         for route in forms(run):
