@@ -40,7 +40,7 @@ FORWARDING = (
 HEALTH = ("/healthz", "/readyz", "/metrics")
 # an authorization request that the core never sees has its own event all the same
 TOO_LARGE = "request_too_large"
-NAMED = ("token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize")
+NAMED = ("token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize", "register")
 ENDPOINTS = {f"/{name}": name for name in NAMED}
 
 

@@ -40,6 +40,7 @@ class Jobs:
             Job("audit_seal", 0.5, services.sealer.seal, services.sealer.pending),
             Job("key_rotation", 60, services.rotation.advance),
             Job("purge", 300, lambda: purge(services.database)),
+            Job("registrations", 3600, services.registrations.expire),
         )
         self._due: dict[str, float] = {}
         self._stop = threading.Event()

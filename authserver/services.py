@@ -11,7 +11,7 @@ from . import crypto
 from .audit import Audit
 from .audit.chain import Sealer
 from .cache import Versions
-from .clients import Clients, Scopes, SecretHasher
+from .clients import Clients, Registrations, Scopes, SecretHasher
 from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
@@ -33,6 +33,8 @@ from .oauth.client_auth import ClientAuthenticator
 from .oauth.client_keys import ClientKeys
 from .oauth.consent import Consents
 from .oauth.cors import Origins
+from .oauth.dcr import RegistrationEndpoint
+from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.payment import Accounts, DemoAccounts, NoAccounts
@@ -43,6 +45,7 @@ from .oauth.single_use import SingleUse
 from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import Outgoing
+from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Links, Users
@@ -68,6 +71,8 @@ class Services:
     throttle: Throttle
     scopes: Scopes
     clients: Clients
+    partners: Partners
+    registrations: Registrations
     users: Users
     links: Links
     sessions: Sessions
@@ -83,6 +88,7 @@ class Services:
     authorization_responses: AuthorizationResponses
     accounts: Accounts
     revocations: Revocations
+    registration: RegistrationEndpoint
     server: AuthorizationServer
 
 
@@ -137,6 +143,14 @@ def build(app: Flask, settings: Settings) -> Services:
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, authorizations, audit)
+    partners = Partners(database, audit)
+    registrations = Registrations(database, clients, partners, audit, consents.end_for_client_in)
+    rotation = Rotation(database, master, audit, settings)
+    registration = RegistrationEndpoint(
+        RegistrationRooms(
+            settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
+        )
+    )
     return Services(
         settings=settings,
         master=master,
@@ -145,12 +159,14 @@ def build(app: Flask, settings: Settings) -> Services:
         audit=audit,
         sealer=sealer,
         keys=keys,
-        rotation=Rotation(database, master, audit, settings),
+        rotation=rotation,
         replay=replay,
         outgoing=outgoing,
         throttle=throttle,
         scopes=scopes,
         clients=clients,
+        partners=partners,
+        registrations=registrations,
         users=users,
         links=links,
         sessions=sessions,
@@ -168,5 +184,6 @@ def build(app: Flask, settings: Settings) -> Services:
         ),
         accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
         revocations=revocations,
+        registration=registration,
         server=server,
     )

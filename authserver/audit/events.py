@@ -40,9 +40,16 @@ class Event(StrEnum):
     LOGIN_REQUIRED = "login.required"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGOUT_DONE = "logout.done"
+    PARTNER_INVITED = "partner.invited"
+    PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
     RATELIMIT_HIT = "ratelimit.hit"
+    REGISTRATION_CREATED = "registration.created"
+    REGISTRATION_DELETED = "registration.deleted"
+    REGISTRATION_READ = "registration.read"
+    REGISTRATION_REJECTED = "registration.rejected"
+    REGISTRATION_UPDATED = "registration.updated"
     RESOURCE_REJECTED = "resource.rejected"
     RESOURCE_SERVER_REGISTERED = "resource_server.registered"
     REVOCATION_DENIED = "revocation.denied"

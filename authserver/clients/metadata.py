@@ -18,6 +18,8 @@ DEFAULTS: dict[str, Any] = {
     "id_token_alg": "ES256",
     "jwks": None,
     "jwks_uri": None,
+    "token_endpoint_auth_signing_alg": None,
+    "default_max_age": None,
 }
 
 

@@ -47,6 +47,10 @@ class ClientRecord:
     # the keys it registered by value, and where it publishes them otherwise
     keys: tuple[PublicKey, ...] = ()
     jwks_uri: str | None = None
+    # the only algorithm of its assertions, or None
+    assertion_alg: str | None = None
+    # seconds, for requests without a max_age
+    default_max_age: int | None = None
     # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
     # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)

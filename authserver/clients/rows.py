@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from .. import jwks
 from ..db import Database, table_of
@@ -17,14 +17,15 @@ networks = table_of(ClientNetwork)
 resource_servers = table_of(ResourceServer)
 
 
+def living(client_id: str) -> ColumnElement[bool]:
+    """The client of an id that was not deleted."""
+    return (clients.c.client_id == client_id) & (clients.c.state != "deleted")
+
+
 def load(database: Database, client_id: str) -> ClientRecord | None:
     """The client of ``client_id`` as its rows say now; None if there is none. Four queries."""
     with database.reading() as connection:
-        row = (
-            connection.execute(select(clients).where(clients.c.client_id == client_id))
-            .mappings()
-            .one_or_none()
-        )
+        row = connection.execute(select(clients).where(living(client_id))).mappings().one_or_none()
         if row is None:
             return None
         held = connection.execute(
@@ -58,4 +59,6 @@ def load(database: Database, client_id: str) -> ClientRecord | None:
         id_token_alg=row["id_token_alg"],
         keys=jwks.parse(row["jwks"]) if row["jwks"] is not None else (),
         jwks_uri=row["jwks_uri"],
+        assertion_alg=row["token_endpoint_auth_signing_alg"],
+        default_max_age=row["default_max_age"],
     )

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
 
-STATES = ("pending", "active", "suspended")
+# a deleted client keeps its id for ever, and nothing else
+STATES = ("pending", "active", "suspended", "deleted")
 
 
 class Client(Base):
@@ -36,6 +37,10 @@ class Client(Base):
     # its public keys (RFC 7591 §2): by value, or where they are published; never both
     jwks: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     jwks_uri: Mapped[str | None] = mapped_column(String(2048))
+    # the one algorithm of its assertions; null: any that is known here
+    token_endpoint_auth_signing_alg: Mapped[str | None] = mapped_column(String(10))
+    # seconds: what max_age is where a request has none (OpenID Connect Registration §2)
+    default_max_age: Mapped[int | None] = mapped_column(Integer)
     tier: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, index=True)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +131,15 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         except ProtocolError as error:
             answer = self._refused(incoming.endpoint, incoming.address, error)
         return self._to_origin(incoming, client, answer)
+
+    def answered(self, incoming: HTTPRequest, serve: Callable[[HTTPRequest], tuple[int, Any]]) -> Answer:
+        """What ``serve`` says (status and body) or its refusal, for an endpoint that is none of Authlib's."""
+        try:
+            self._throttle.before(incoming.endpoint, incoming.address)
+            status, body = serve(incoming)
+            return self.handle_response(status, body, None)
+        except ProtocolError as error:
+            return self._refused(incoming.endpoint, incoming.address, error)
 
     def preflight(self, incoming: HTTPRequest) -> Answer | None:
         """What a browser asks before a page of another origin may call an endpoint; None for a stranger."""
