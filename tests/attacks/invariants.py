@@ -24,6 +24,7 @@ from authserver.models.authorization import Authorization, AuthorizationCode, In
 from authserver.models.client import Client, ClientSecret, ResourceServer
 from authserver.models.grant import Grant
 from authserver.models.network import ClientNetwork
+from authserver.models.partner import ClientRegistration, InitialAccessToken
 from authserver.models.replay import Replay
 from authserver.models.scope import RateTier, Scope
 from authserver.models.session import Session
@@ -40,6 +41,7 @@ STATE = [
     for model in (
         Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
         User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
+        InitialAccessToken, ClientRegistration,
     )
 ]  # fmt: skip
 # what an honest look or a refused guess may change: when a session was seen, how often somebody failed
@@ -56,7 +58,8 @@ SERVED = {
     "token.issued", "introspection.ok", "token.revoked", "revocation.noop", "authz.interaction",
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
-    "token.family.revoked", "user.link.made",
+    "token.family.revoked", "user.link.made", "client.registered", "registration.created",
+    "registration.read", "registration.updated", "registration.deleted",
 }  # fmt: skip
 # RFC 6749 §5.2
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -71,10 +74,20 @@ PROTOCOL_WORDS = {
     "refresh_token",
     "code_verifier",
     "redirect_uri",
+    "bearer",
 }
 SHORT = 6
 # endpoints that programs speak to: their errors are JSON, whatever a caller would like to read
-PROTOCOL = ("/token", "/introspect", "/revoke", "/userinfo", "/jwks", "/revocations", "/.well-known/")
+PROTOCOL = (
+    "/token",
+    "/introspect",
+    "/revoke",
+    "/userinfo",
+    "/register",
+    "/jwks",
+    "/revocations",
+    "/.well-known/",
+)
 POLICY = ("default-src 'self'", "base-uri 'none'", "frame-ancestors 'none'", "object-src 'none'")
 
 

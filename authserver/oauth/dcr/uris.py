@@ -6,6 +6,7 @@ address inside in any spelling, is refused right away. Those that are only shown
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from .refusals import refused
 
 # RFC 6761, RFC 6762, RFC 8375, and what ICANN keeps for private use
 PRIVATE_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "test", "invalid", "onion")
+# a name that spells an address, as wildcard resolvers have them: 10.0.0.5.nip.example
+_SPELLED = re.compile(r"(?:^|[.-])([0-9]{1,3}(?:[.-][0-9]{1,3}){3})(?=[.-]|$)")
 HTTPS_PORT = 443
 # below it are services that were never meant to be spoken to like this
 FIRST_FREE_PORT = 1024
@@ -42,6 +45,8 @@ def judge(value: Any, outgoing: Outgoing) -> str:
         if host == "localhost":
             # what it is resolved to; a loopback address must be allowed as such
             outgoing.check(f"{scheme}://127.0.0.1/")
+        for spelled in _SPELLED.findall(host):
+            outgoing.check(f"https://{spelled.replace('-', '.')}/")
     except Refused as error:
         raise refused("uri_scheme" if error.reason == "uri_scheme" else "uri_blocked") from error
     if host not in LOOPBACK:

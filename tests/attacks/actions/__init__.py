@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-from . import audit_log, clients, keys, limits, sockets
+from . import audit_log, clients, keys, limits, partners, sockets
 
-MODULES: tuple[ModuleType, ...] = (audit_log, clients, keys, limits, sockets)
+MODULES: tuple[ModuleType, ...] = (audit_log, clients, keys, limits, partners, sockets)
 
 ACTIONS: dict[str, Callable[..., None]] = {
     name: value
