@@ -16,6 +16,8 @@ from .refusals import refused
 
 # RFC 6761, RFC 6762, RFC 8375, and what ICANN keeps for private use
 PRIVATE_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "test", "invalid", "onion")
+# what a browser would decode is no name
+_HOST = re.compile(r"[a-z0-9._:-]+")
 # a name that spells an address, as wildcard resolvers have them: 10.0.0.5.nip.example
 _SPELLED = re.compile(r"(?:^|[.-])([0-9]{1,3}(?:[.-][0-9]{1,3}){3})(?=[.-]|$)")
 HTTPS_PORT = 443
@@ -56,7 +58,7 @@ def judge(value: Any, outgoing: Outgoing) -> str:
 
 def _judge_public(host: str, port: int | None) -> None:
     private = any(host == name or host.endswith(f".{name}") for name in PRIVATE_NAMES)
-    if private or ("." not in host and ":" not in host):
+    if private or not _HOST.fullmatch(host) or ("." not in host and ":" not in host):
         raise refused("uri_blocked")
     if port is not None and port != HTTPS_PORT and port < FIRST_FREE_PORT:
         raise refused("uri_blocked")
