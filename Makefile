@@ -12,13 +12,13 @@ UPGRADE ?=
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help run test lint format bench lock clean python installed installed-dev
+.PHONY: help run test lint format bench screenshots lock clean python installed installed-dev
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '  %-12s %s\n' "$$name" "$$text"; done
 
-run: installed ## the demo: issuer on PORT (8000), payments API on the next port; Ctrl-C ends it
+run: installed ## the demo: issuer on PORT (8000), shop and payments API on the next port; Ctrl-C ends it
 	@exec $(BIN)/authserver demo run --port $(PORT)
 
 test: installed-dev ## every test; ARGS="tests/oauth -k par" picks some
@@ -37,6 +37,10 @@ format: installed-dev ## rewrite the code as `make lint` wants it
 bench: installed-dev ## CPU time of each hot path beside a plain Flask view
 	@$(BIN)/python -m benchmarks
 
+screenshots: installed-dev ## pictures of every page, into docs/screens
+	@scripts/install-test-services.sh
+	@$(BIN)/python scripts/screenshots.py
+
 # The smaller sets are held to the versions of the development set: one .venv serves them all.
 lock: installed-dev ## requirements*.lock from pyproject.toml; UPGRADE=--upgrade for new versions
 	@$(COMPILE) --extra dev pyproject.toml -o requirements-dev.lock
@@ -44,7 +48,8 @@ lock: installed-dev ## requirements*.lock from pyproject.toml; UPGRADE=--upgrade
 	@$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
 
 clean: ## remove .venv, caches and builds; instance/ (keys and data) stays
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov \
+		tests/node/node_modules
 	@find . -name .git -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # bootstrap.py compares digests itself, so it is called each time (60 ms when nothing changed).

@@ -22,6 +22,7 @@ from .web import (
     csrf,
     enrol,
     errors,
+    guards,
     headers,
     health,
     home,
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> Flask:
         SESSION_COOKIE_SECURE=not settings.loopback,
         RATELIMIT_ENABLED=True,
     )
+    app.request_class = guards.Request
     # a variant of a path is another path: no redirect that would let a request through twice
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True

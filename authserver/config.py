@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     access_token_lifetime: int = Field(300, ge=30, le=3600)
     # how long an authorization with offline_access may be refreshed, counted from consent
     refresh_token_lifetime: int = Field(2_592_000, ge=3600, le=31_536_000)
+    # for so long a client that lost an answer gets it once more; 0: never
+    refresh_grace_seconds: int = Field(0, ge=0, le=60)
     key_rotation_days: int = Field(90, ge=1, le=730)
     jwks_max_age: int = Field(300, ge=1, le=86400)
     revocations_lifetime: int = Field(300, ge=10, le=3600)

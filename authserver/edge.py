@@ -99,7 +99,7 @@ class Edge:
                 guard(environ, self._places, address)
             return self._app(environ, start)
         except RequestRejected as rejection:
-            return self._reject(rejection, start)
+            return self._reject(rejection, environ, start)
         except Unavailable as error:
             return self._unavailable(error, start)
         finally:
@@ -117,15 +117,17 @@ class Edge:
             context.current.reset(token)
 
     def warm(self) -> None:
-        """JWKS and metadata are held in memory, unless the database is away already."""
+        """What is answered without the database is held in memory, unless that is away already."""
         try:
             self._documents.warm()
+            self._services.server.origins.warm()
         except Unavailable as error:
             log.warning("started without JWKS and metadata: %s", error)
 
     def _judge(self, environ: WSGIEnvironment, path: str) -> None:
         """RequestRejected for a request that is too large in its head, or meant for another host."""
-        if len(path) + len(environ.get("QUERY_STRING", "")) > self._url_limit:
+        query = environ.get("QUERY_STRING", "")
+        if len(path) + len(query) > self._url_limit:
             reason = TOO_LARGE if path == "/authorize" else "too_large"
             raise RequestRejected(414, reason, "The URL is too long.")
         size = 0
@@ -137,8 +139,9 @@ class Edge:
         if not environ["REQUEST_METHOD"].isupper():
             # RFC 9110 §9.1: a method is case-sensitive; the framework would read post as POST
             raise RequestRejected(405, "method", "This method is not supported here.")
-        if path.startswith("//"):
-            # the framework reads //token as /token; a proxy's rule about /token does not
+        if path.startswith("//") or "__debugger__" in query:
+            # the framework reads //token as /token; a proxy's rule about /token does not. Nor does anything
+            # here answer to the questions of the framework's debugger.
             raise RequestRejected(404, "not_found", "There is nothing at this address.")
         if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
             raise RequestRejected(400, "host", f"This server answers as {self._issuer}.")
@@ -175,7 +178,7 @@ class Edge:
             address in network for network in self._peers if network.version == address.version
         )
 
-    def _reject(self, rejection: RequestRejected, start: Any) -> list[bytes]:
+    def _reject(self, rejection: RequestRejected, environ: WSGIEnvironment, start: Any) -> list[bytes]:
         event = Event.AUTHZ_REJECTED if rejection.reason == TOO_LARGE else Event.HTTP_REJECTED
         entry = Entry(event, "denied", rejection.reason)
         try:
@@ -184,7 +187,9 @@ class Edge:
         except Unavailable:
             self._services.audit.record_late(entry)
         body = {"error": "invalid_request", "error_description": rejection.description}
-        return _answer(start, rejection.status, body, rejection.headers)
+        path, origin = environ.get("PATH_INFO", ""), environ.get("HTTP_ORIGIN", "")
+        readable = self._services.server.origins.of_error(path, origin, rejection.status)
+        return _answer(start, rejection.status, body, [*rejection.headers, *readable])
 
     def _unavailable(self, error: Unavailable, start: Any) -> list[bytes]:
         """A document that this process never held, while the database is away."""

@@ -126,7 +126,7 @@ def build(app: Flask, settings: Settings) -> Services:
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
     outgoing = Outgoing(settings)
-    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing), replay)
+    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing, audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
@@ -135,7 +135,7 @@ def build(app: Flask, settings: Settings) -> Services:
         throttle,
         tokens,
         IdTokens(settings, keys),
-        SingleUse(database, authorizations, audit),
+        SingleUse(settings, database, authorizations, audit, master),
         revocations,
         UserInfo(tokens, clients, users, throttle),
         Origins(database, versions),

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from flask import Flask
+from plugins.people import hidden_fields
 from services import free_port
+from werkzeug.test import Client
+
+from authserver import demo as demo_data
+from authserver.app import services_of
+from authserver.config import Settings, SettingsRefused
+from authserver.login.password_login import Browser
+from authserver.services import Services
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,19 +74,57 @@ class Demo:
         self.process.stdout.close()
 
 
+def pasted(demo: Demo) -> dict[str, Any]:
+    """What the lines that the demo printed answer when they are pasted."""
+    lines = [line.strip() for line in demo.lines]
+    commands = "\n".join(line for line in lines if line.startswith(("SECRET=", "TOKEN=", "curl ")))
+    done = subprocess.run(
+        ["bash", "-c", commands], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def buy(home: str, username: str, password: str) -> httpx.Response:
+    """The last page of a purchase, from the issuer's home page, as a browser without scripts makes it."""
+    with httpx.Client(follow_redirects=True, timeout=30) as browser:
+
+        def submit(page: httpx.Response, action: str, **values: str) -> httpx.Response:
+            form = hidden_fields(page.text, action) | values
+            return browser.post(page.url.join(action), data=form)
+
+        front = browser.get(home)
+        link = re.search(r'<a href="([^"]+)"[^>]*>Go to the shop</a>', front.text)
+        assert link, front.text
+        basket = browser.get(link[1])
+        login = submit(basket, "/shop/checkout")
+        asked = submit(login, "/login", username=username, password=password)
+        assert "Approve this payment?" in asked.text, asked.text
+        account = re.search(r'name="account" value="([^"]+)"', asked.text)
+        assert account
+        return submit(asked, "/consent", account=account[1], decision="approve")
+
+
+def secrets_of(content: dict[str, Any]) -> dict[str, str | None]:
+    machines = [*content["clients"], *content["resource_servers"]]
+    return {m["client_id"]: m["client_secret"] for m in machines} | {
+        user["username"]: user["password"] for user in content["users"]
+    }
+
+
 def test_the_demo_pays_survives_a_restart_and_stops_on_ctrl_c(tmp_path: Path) -> None:
     port = two_ports()
     demo = Demo(tmp_path, port)
-    pasted = "\n".join(
-        line.strip() for line in demo.lines if line.strip().startswith(("SECRET=", "TOKEN=", "curl "))
-    )
-    paid = subprocess.run(
-        ["bash", "-c", pasted], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert json.loads(paid.stdout)["status"] == "accepted"
+    assert pasted(demo)["status"] == "accepted"
     path = tmp_path / "demo.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     first = json.loads(path.read_text())
+    assert "http://localhost:" + str(port) in "\n".join(demo.lines)
+    receipt = buy(first["issuer"], "alice", secrets_of(first)["alice"] or "")
+    assert str(receipt.url).startswith(f"http://127.0.0.1:{port + 1}/shop/orders/")
+    assert "<h1>Receipt</h1>" in receipt.text
+    assert "24.30" in receipt.text
+    for name in ("orders.db", "payments.db", "authserver.db", "master.key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     demo.interrupt()
     assert "Traceback" not in "\n".join(demo.lines)
     for used in (port, port + 1):
@@ -84,12 +134,153 @@ def test_the_demo_pays_survives_a_restart_and_stops_on_ctrl_c(tmp_path: Path) ->
     other = two_ports()
     again = Demo(tmp_path, other)
     moved = json.loads(path.read_text())
-    assert moved["clients"][0]["client_secret"] == first["clients"][0]["client_secret"]
+    assert secrets_of(moved) == secrets_of(first)
     assert moved["issuer"] == f"http://localhost:{other}"
     assert {api["audience"] for api in moved["resource_servers"]} == {
         f"http://127.0.0.1:{other + 1}/{name}" for name in ("payments", "accounts")
     }
+    assert "<h1>Receipt</h1>" in buy(moved["issuer"], "bob", secrets_of(moved)["bob"] or "").text
     # printed once: the second start shows no credentials
-    assert first["clients"][0]["client_secret"] not in "\n".join(again.lines)
+    for secret in secrets_of(first).values():
+        assert secret is None or secret not in "\n".join(again.lines)
     again.interrupt()
     assert "Traceback" not in "\n".join(again.lines)
+
+
+def home(app: Flask) -> str:
+    return Client(app).get("/", base_url=services_of(app).settings.issuer).text
+
+
+def test_the_home_page_says_where_to_begin_and_leads_to_the_demo_where_that_runs(
+    make_app: Callable[..., Flask],
+) -> None:
+    app = make_app()
+    text = home(app)
+    assert "Go to the shop" not in text
+    assert "alice" not in text
+    paths = re.findall(r'<a href="(/[^"]*)"', text)
+    assert len(paths) == 5
+    for path in paths:
+        answer = Client(app).get(path, base_url=services_of(app).settings.issuer)
+        assert answer.status_code in (200, 303), path
+    text = home(make_app(demo_url="http://127.0.0.1:8001/"))
+    assert '<a href="http://127.0.0.1:8001/" role="button">Go to the shop</a>' in text
+    assert "demo.json" in text
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "//x.example", "x", "ftp://x.example"])
+def test_a_demo_that_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(SettingsRefused, match="DEMO_URL"):
+        Settings.load({"AUTHSERVER_DEMO_URL": url})
+
+
+def test_no_demo_stands_beside_a_real_bank() -> None:
+    production = {"AUTHSERVER_PROFILE": "production", "AUTHSERVER_ISSUER": "https://auth.example.com"}
+    with pytest.raises(SettingsRefused, match="AUTHSERVER_DEMO_URL must be off in production"):
+        Settings.load(production | {"AUTHSERVER_DEMO_URL": "http://127.0.0.1:8001/"})
+
+
+# What is seeded, in this process.
+
+
+def log_in(services: Services, username: str, password: str) -> bool:
+    browser = Browser("192.0.2.20", "a browser", None)
+    return services.password_login.attempt(username, password, browser) is not None
+
+
+def test_the_file_has_the_shape_that_tests_and_partners_read(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    seeded = demo_data.seed(services, path, 8001)
+    content = json.loads(path.read_text())
+    assert content == seeded.content
+    assert {name: content[name] for name in ("issuer", "operators", "partners", "initial_access_token")} == {
+        "issuer": services.settings.issuer, "operators": [], "partners": [], "initial_access_token": None,
+    }  # fmt: skip
+    assert [set(user) for user in content["users"]] == [{"username", "password", "totp_secret"}] * 2
+    merchant, shop, app = content["clients"]
+    assert (merchant["client_id"], merchant["grant_types"]) == ("demo-merchant", ["client_credentials"])
+    assert (shop["client_id"], shop["auth_method"]) == ("demo-shop", "client_secret_basic")
+    assert shop["redirect_uris"] == ["http://127.0.0.1:8001/shop/callback"]
+    assert (app["client_id"], app["auth_method"], app["client_secret"]) == ("demo-app", "none", None)
+    assert app["redirect_uris"] == ["http://127.0.0.1/callback"]
+    for client in (shop, app):
+        assert client["grant_types"] == ["authorization_code", "refresh_token"]
+        record = services.clients.get(client["client_id"])
+        assert record is not None
+        assert record.authorization_details_types == {"payment_initiation"}
+        assert list(record.redirect_uris) == client["redirect_uris"]
+    record = services.clients.get("demo-app")
+    assert record is not None
+    assert record.application_type == "native"
+    assert seeded.fresh == {"alice", "bob", "demo-merchant", "demo-shop", "payments-api", "accounts-api"}
+
+
+def test_passwords_are_random_and_work(services: Services, tmp_path: Path) -> None:
+    content = demo_data.seed(services, tmp_path / "demo.json", 8001).content
+    for user in content["users"]:
+        assert len(set(user["password"])) > 5
+        assert log_in(services, user["username"], user["password"])
+        assert not log_in(services, user["username"], user["password"] + "x")
+    assert content["users"][0]["password"] != content["users"][1]["password"]
+
+
+def test_a_second_start_keeps_everything_and_moves_addresses(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    first = demo_data.seed(services, path, 8001).content
+    second = demo_data.seed(services, path, 9001)
+    assert secrets_of(second.content) == secrets_of(first)
+    assert second.fresh == set()
+    assert second.content["clients"][1]["redirect_uris"] == ["http://127.0.0.1:9001/shop/callback"]
+    shop = services.clients.get("demo-shop")
+    assert shop is not None
+    assert shop.redirect_uris == ("http://127.0.0.1:9001/shop/callback",)
+
+
+@pytest.mark.parametrize("lost", ["the file", "a password", "the right password"])
+def test_a_password_that_the_file_does_not_know_is_set_anew(
+    services: Services, tmp_path: Path, lost: str
+) -> None:
+    path = tmp_path / "demo.json"
+    first = demo_data.seed(services, path, 8001).content
+    if lost == "the file":
+        path.unlink()
+    else:
+        changed = json.loads(path.read_text())
+        changed["users"][0]["password"] = None if lost == "a password" else "not the one"
+        path.write_text(json.dumps(changed))
+    second = demo_data.seed(services, path, 8001)
+    old, new = (secrets_of(content)["alice"] for content in (first, second.content))
+    assert old != new
+    assert "alice" in second.fresh
+    assert log_in(services, "alice", str(new))
+    assert not log_in(services, "alice", str(old))
+    assert ("bob" in second.fresh) == (lost == "the file")
+
+
+def test_a_start_that_was_cut_off_is_finished_by_the_next(services: Services, tmp_path: Path) -> None:
+    services.users.create("alice", "alice@example.com", "Alice Adams")
+    content = demo_data.seed(services, tmp_path / "demo.json", 8001).content
+    assert log_in(services, "alice", content["users"][0]["password"])
+
+
+def test_whom_an_operator_disabled_the_demo_does_not_bring_back(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    demo_data.seed(services, path, 8001)
+    alice = services.users.find("alice")
+    assert alice is not None
+    services.users.disable(alice.user_id)
+    content = demo_data.seed(services, path, 8001).content
+    assert content["users"][0] == {"username": "alice", "password": None, "totp_secret": None}
+    again = services.users.find("alice")
+    assert again is not None
+    assert again.state == "disabled"
+
+
+def test_a_file_that_is_broken_is_made_anew(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    demo_data.seed(services, path, 8001)
+    for broken in ("", "[]", "{}", '{"clients": [], "resource_servers": [], "users": 7}', "null"):
+        path.write_text(broken)
+        content = demo_data.seed(services, path, 8001).content
+        assert services.clients.holds("demo-shop", content["clients"][1]["client_secret"])
+        assert log_in(services, "alice", content["users"][0]["password"])

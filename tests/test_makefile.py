@@ -101,7 +101,7 @@ def test_lint_runs_the_rules_the_format_and_the_types() -> None:
 
 def test_help_names_every_target_that_people_use() -> None:
     listed = set(re.findall(r"^  make ([a-z]+) ", call("make").stdout, flags=re.M))
-    assert listed == {"help", "run", "test", "lint", "format", "bench", "lock", "clean"}
+    assert listed == {"help", "run", "test", "lint", "format", "bench", "lock", "clean", "screenshots"}
 
 
 def test_clean_keeps_the_keys_and_data() -> None:
@@ -172,7 +172,9 @@ def test_what_the_tests_installed_serves_the_server_too(bootstrap: ModuleType) -
 
 def test_an_environment_in_a_moved_folder_is_made_anew(bootstrap: ModuleType) -> None:
     bootstrap.PYTHON.parent.mkdir()
-    bootstrap.PYTHON.symlink_to(sys.executable)
+    # a link would be Debian's own Python, which has no pip
+    bootstrap.PYTHON.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    bootstrap.PYTHON.chmod(0o755)
     assert bootstrap.works({"root": str(bootstrap.ROOT)})
     assert not bootstrap.works({"root": "/elsewhere"})
     bootstrap.PYTHON.unlink()
@@ -259,36 +261,101 @@ def test_a_failed_installation_is_explained_in_one_line(
     assert "\n" not in explained
 
 
+class Machine:
+    """A copy of the script on a machine that has everything but Redis; the user is number 1000.
+
+    ``apt-get`` and ``npm`` do nothing but note their calls; npm's packages are there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / "bin"
+        self.calls = folder / "calls"
+        self.node = folder / "project" / "tests" / "node"
+        self.script = folder / "project" / "scripts" / SERVICES.name
+        for made in (self.bin, self.node / "node_modules", self.script.parent):
+            made.mkdir(parents=True)
+        shutil.copy(SERVICES, self.script)
+        shutil.copy(ROOT / "tests/node/package-lock.json", self.node)
+        shutil.copy(self.node / "package-lock.json", self.stamp)
+        self.has("id", "echo ${USER_ID:-1000}")
+        for program in ("initdb", "chromium", "node"):
+            self.has(program)
+        for program in ("apt-get", "npm"):
+            self.has(program, f'echo "{program} $*" >>{self.calls}; exit ${{FAILS:-0}}')
+        for program in ("timeout", "mktemp", "rm", "chmod", "grep", "head", "tail"):
+            found = shutil.which(program)
+            assert found
+            (self.bin / program).symlink_to(found)
+
+    @property
+    def stamp(self) -> Path:
+        return self.node / "node_modules" / ".installed-lock"
+
+    def has(self, program: str, does: str = "") -> None:
+        path = self.bin / program
+        path.write_text(f"#!/bin/sh\n{does}\n")
+        path.chmod(0o755)
+
+    def install(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = call("/bin/bash", self.script, PATH=str(self.bin), **environment)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def called(self) -> list[str]:
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+
 @pytest.fixture
-def without_redis(tmp_path: Path) -> Path:
-    """A PATH on which Redis is missing, apt-get notes its calls and the user is number 1000."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "id").write_text("#!/bin/sh\necho 1000\n")
-    (folder / "apt-get").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/apt-calls\n')
-    (folder / "initdb").write_text("#!/bin/sh\n")
-    for program in folder.iterdir():
-        program.chmod(0o755)
-    return folder
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
 
 
-def test_services_that_are_there_cost_no_call_of_the_package_manager(
-    without_redis: Path, tmp_path: Path
-) -> None:
-    shutil.copy(without_redis / "initdb", without_redis / "redis-server")
-    done = call("/bin/bash", SERVICES, PATH=str(without_redis))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert not (tmp_path / "apt-calls").exists()
+def test_services_that_are_there_cost_no_call_of_a_package_manager(machine: Machine) -> None:
+    machine.has("redis-server")
+    done = machine.install()
+    assert (done.stdout, done.stderr) == ("", "")
+    assert machine.called() == []
 
 
-def test_services_that_an_ordinary_user_cannot_install_are_named(without_redis: Path, tmp_path: Path) -> None:
-    done = call("/bin/bash", SERVICES, PATH=str(without_redis))
-    assert done.returncode == 0
+def test_services_that_an_ordinary_user_cannot_install_are_named(machine: Machine) -> None:
+    done = machine.install()
     assert done.stderr.count("\n") == 1
     assert "redis-server" in done.stderr
     assert "postgresql" not in done.stderr
     assert "reported as skipped" in done.stderr
-    assert not (tmp_path / "apt-calls").exists()
+    assert machine.called() == []
+
+
+def test_npm_installs_what_another_lock_file_says_and_once(machine: Machine) -> None:
+    machine.has("redis-server")
+    machine.stamp.write_text("{}")
+    assert machine.install().stdout.count("\n") == 1
+    (called,) = machine.called()
+    assert called.startswith("npm ci --prefix tests/node --ignore-scripts ")
+    machine.install()
+    assert len(machine.called()) == 1
+
+
+def test_npm_packages_that_cannot_be_installed_are_told_and_tried_again(machine: Machine) -> None:
+    machine.has("redis-server")
+    machine.stamp.unlink()
+    for _ in range(2):
+        done = machine.install(FAILS="1")
+        assert done.stderr.startswith("npm could not install the packages of tests/node ")
+        assert "reported as skipped" in done.stderr
+    assert len(machine.called()) == 2
+
+
+def test_what_one_package_lacks_keeps_no_other_from_being_installed(machine: Machine) -> None:
+    (machine.bin / "chromium").unlink()
+    policy = machine.bin / "policy-rc.d"
+    done = machine.install(USER_ID="0", FAILS="100", POLICY_RC=str(policy))
+    assert not policy.exists()
+    installed = [
+        call.partition(" install ")[2].split()[-1] for call in machine.called() if " install " in call
+    ]
+    assert installed == ["redis-server", "chromium"]
+    assert done.stderr.count("reported as skipped") == 2
 
 
 @pytest.mark.parametrize("script", [".ci/run", "scripts/install-test-services.sh"])

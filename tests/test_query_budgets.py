@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 from journey import Journey
 from plugins.app import World
+from plugins.people import Browser, add_user
 from registering import OWN, call, invite, manage, registered
 from sqlalchemy import event
 
@@ -133,6 +134,50 @@ def test_a_preflight_costs_nothing(journey: Journey) -> None:
     with statements(journey.world.services) as seen:
         assert journey.world.send("OPTIONS", "/token", headers=headers).status_code == 204
     assert seen == []
+
+
+def test_a_retry_within_the_grace_locks_what_a_refresh_does(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(cache_confirm_ms=1000, refresh_grace_seconds=60)
+    journey = Journey(world).prepare()
+    token = journey.tokens()["refresh_token"]
+    monkeypatch.setattr(world.services.versions, "_lifetime", 3600.0)
+    for expected in (
+        ["SELECT", "UPDATE", "SELECT", "INSERT", "INSERT"],
+        # its own time of use, and its successor, instead of a successor
+        ["SELECT", "UPDATE", "SELECT", "SELECT", "SELECT", "INSERT"],
+    ):
+        with statements(world.services) as seen:
+            assert journey.refresh(token).status_code == 200
+        assert [s.split()[0] for s in seen] == expected
+
+
+def test_pages_of_the_account_cost_a_read_for_each_list(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(cache_confirm_ms=1000)
+    services = world.services
+    user_id = add_user(services, "alice")
+    browser = Browser(world.app)
+    browser.log_in()
+    journey = Journey(world, user_id)
+    for client_id in ("web1", "web2", "svc1"):
+        journey.consent(client_id)
+    browser.get("/account")
+    monkeypatch.setattr(services.versions, "_lifetime", 3600.0)
+    with statements(services) as seen:
+        page = browser.get("/account")
+    # however many clients there are in it
+    assert page.text.count("Withdraw") == 2 * 3
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 3
+    with statements(services) as seen:
+        assert browser.get("/account/password").status_code == 200
+    assert [s.split()[0] for s in seen] == ["SELECT"]
+    with statements(services) as seen:
+        assert browser.submit(page, "/account/consents/withdraw").status_code == 303
+    # the session; the grant, what stood on it, and its row
+    assert [s.split()[0] for s in seen] == ["SELECT", "UPDATE", "SELECT", "INSERT"]
 
 
 @pytest.mark.parametrize("path", ["/jwks", "/.well-known/openid-configuration", "/revocations", "/healthz"])

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
 # What git would not track, for a copy of the project without its history.
-IGNORED = {".git", ".venv", "instance", "build", "dist", "__pycache__", "htmlcov"}
+IGNORED = {".git", ".venv", "instance", "build", "dist", "__pycache__", "node_modules", "htmlcov"}
 
 # In two parts, so that this file does not find itself.
 REGISTRIES = [

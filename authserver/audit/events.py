@@ -17,6 +17,7 @@ class Event(StrEnum):
     AUTHZ_REJECTED = "authz.rejected"
     CLIENT_AUTH_FAILED = "client.auth.failed"
     CLIENT_IP_REJECTED = "client.ip.rejected"
+    CLIENT_KEYS_REFRESHED = "client.keys.refreshed"
     CLIENT_REGISTERED = "client.registered"
     CLIENT_SECRET_ROTATED = "client.secret.rotated"  # noqa: S105 - the name of an event
     CLIENT_STATE_CHANGED = "client.state.changed"

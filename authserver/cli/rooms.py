@@ -76,4 +76,5 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, list | tuple | set | frozenset):
         return " ".join(sorted(map(str, value))) or "-"
-    return str(value)
+    # what a caller sent (a user agent) commands nobody's terminal
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))

@@ -115,8 +115,8 @@ class Sessions:
         self._audit.record_in(connection, _entry(Event.SESSION_CREATED, login.user_id, sid))
         return cookie
 
-    def read(self, cookie: str | None) -> SessionView | None:
-        """The live session of a cookie, seen now; None if there is none. Its end is told once."""
+    def read(self, cookie: str | None, *, seen: bool = True) -> SessionView | None:
+        """The live session of a cookie, ``seen`` now or not; None if there is none. Its end is told once."""
         if cookie is None or len(cookie) != COOKIE_LENGTH:
             return None
         with self._database.reading() as connection:
@@ -129,7 +129,7 @@ class Sessions:
             if row["last_seen_at"] != TOLD:
                 self._tell_once(row["digest"], _entry(over[0], row["user_id"], row["sid"], over[1]))
             return None
-        if now - row["last_seen_at"] >= TOUCH_SECONDS:
+        if seen and now - row["last_seen_at"] >= TOUCH_SECONDS:
             self._touch(row["digest"], now)
         return _view(row)
 

@@ -86,7 +86,7 @@ def _response_mode(draft: Draft, _rooms: Rooms) -> None:
         raise draft.rejected("response_mode", "This response_mode is not supported.")
     if mode == "form_post" and not draft.target.redirect_uri.startswith(("https://", "http://")):
         draft.target = replace(draft.target, response_mode="query")
-        raise draft.rejected("response_mode", "A form cannot be posted to this redirect_uri.")
+        raise draft.rejected("form_post", "A form cannot be posted to this redirect_uri.")
 
 
 def _grant(draft: Draft, _rooms: Rooms) -> None:

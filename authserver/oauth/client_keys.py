@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 
 from .. import clock, jwks, logs
+from ..audit import Audit, Entry, Event
 from ..clients import ClientRecord
 from ..errors import Invalid, Unavailable
 from ..jwks import PublicKey
@@ -38,8 +39,9 @@ class _Published:
 class ClientKeys:
     """Finds the key that a client says it signed with."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, outgoing: Outgoing, audit: Audit) -> None:
         self._outgoing = outgoing
+        self._audit = audit
         self._published: dict[str, _Published] = {}
         self._lock = threading.Lock()
 
@@ -53,9 +55,9 @@ class ClientKeys:
         published = self._of(client.jwks_uri)
         now = clock.now()
         if now - published.got_at > FRESH_SECONDS:
-            self._look(client.jwks_uri, published, now)
+            self._look(client, published, now)
         found = jwks.choose(published.keys, kid, alg) if now - published.got_at <= STALE_SECONDS else None
-        if found is None and self._look(client.jwks_uri, published, now):
+        if found is None and self._look(client, published, now):
             found = jwks.choose(published.keys, kid, alg)
         return found
 
@@ -65,8 +67,8 @@ class ClientKeys:
                 self._published.pop(next(iter(self._published)))
             return self._published.setdefault(uri, _Published())
 
-    def _look(self, uri: str, published: _Published, now: int) -> bool:
-        """Whether there are new keys: the address was asked, not too soon after the last time."""
+    def _look(self, client: ClientRecord, published: _Published, now: int) -> bool:
+        """Whether there may be new keys: the address was asked, not too soon after the last time."""
         if not published.lock.acquire(blocking=False):
             if not published.got_at:
                 raise Unavailable("jwks_uri", retry_after=1)
@@ -75,14 +77,22 @@ class ClientKeys:
             if published.tried_at and now - published.tried_at < LOOK_AGAIN_SECONDS:
                 return False
             published.tried_at = now
-            answer = self._outgoing.get(uri, HEADERS)
+            answer = self._outgoing.get(str(client.jwks_uri), HEADERS)
             if answer.status != OK:
                 raise Failed("status")
-            published.keys = jwks.parse_text(answer.body)
+            held, published.keys = published.keys, jwks.parse_text(answer.body)
             published.got_at = now
+            if _values(held) != _values(published.keys):
+                detail = {"kids": [key.kid for key in published.keys]}
+                entry = Entry(Event.CLIENT_KEYS_REFRESHED, client_id=client.client_id, detail=detail)
+                self._audit.record(entry)
         except (Failed, Refused, Invalid) as error:
             logger.warning("jwks_uri", extra={logs.FIELDS: {"cause": f"{type(error).__name__}: {error}"}})
             return False
         finally:
             published.lock.release()
         return True
+
+
+def _values(keys: tuple[PublicKey, ...]) -> list[object]:
+    return [(key.kid, key.key.as_dict(private=False)) for key in keys]

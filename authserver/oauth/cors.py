@@ -13,6 +13,7 @@ from sqlalchemy import select
 from ..cache import Versions, Whole
 from ..clients import ClientRecord
 from ..db import Database, table_of
+from ..errors import Unavailable
 from ..models.client import Client
 
 EXPOSED = "WWW-Authenticate, DPoP-Nonce, Retry-After"
@@ -46,13 +47,24 @@ class Origins:
         if not origin or endpoint not in METHODS:
             return []
         allowed = self._known.get() if client is None else origins(client.redirect_uris)
-        if origin not in allowed:
-            return [("Vary", "Origin")]
-        return [
-            ("Vary", "Origin"),
-            ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Expose-Headers", EXPOSED),
-        ]
+        return _headers(origin, allowed)
+
+    def of_error(self, path: str, origin: str, status: int) -> list[tuple[str, str]]:
+        """``headers`` for an error that no endpoint told itself; nothing is raised.
+
+        A 5xx is not asked about: what failed may be the database, and the origins last held will do.
+        """
+        if not origin or path.removeprefix("/") not in METHODS:
+            return []
+        try:
+            allowed = self._known.last() if status >= 500 else self._known.get()
+        except Unavailable:
+            allowed = self._known.last()
+        return _headers(origin, allowed or frozenset())
+
+    def warm(self) -> None:
+        """Origins are held, for errors while the database is away; Unavailable if it is gone already."""
+        self._known.get()
 
     def preflight(self, endpoint: str, origin: str) -> list[tuple[str, str]]:
         """The headers of an answer to OPTIONS, which names no client yet; none for an unknown origin."""
@@ -69,3 +81,13 @@ class Origins:
         with self._database.reading() as connection:
             registered = connection.execute(select(table.c.redirect_uris).where(table.c.state == "active"))
             return origins(uri for uris in registered.scalars() for uri in uris)
+
+
+def _headers(origin: str, allowed: frozenset[str]) -> list[tuple[str, str]]:
+    if origin not in allowed:
+        return [("Vary", "Origin")]
+    return [
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Expose-Headers", EXPOSED),
+    ]

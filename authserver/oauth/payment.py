@@ -99,6 +99,11 @@ def paid_from(payment: dict[str, Any], account: Account) -> dict[str, Any]:
     return payment | {"debtorAccount": {"iban": account.iban}}
 
 
+def as_requested(payment: dict[str, Any]) -> dict[str, Any]:
+    """The payment as the client asked for it: without what the payer added."""
+    return {name: value for name, value in payment.items() if name != "debtorAccount"}
+
+
 def valid_iban(text: str) -> bool:
     """Whether ``text`` is an IBAN in electronic form with right check digits (ISO 13616, ISO 7064)."""
     return bool(_IBAN.fullmatch(text)) and 2 <= int(text[2:4]) <= 98 and _modulo_97(text) == 1

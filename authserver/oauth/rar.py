@@ -51,6 +51,24 @@ def read(text: str, client: ClientRecord) -> tuple[Detail, ...]:
     return tuple(details)
 
 
+def fits(text: str, granted: Iterable[Detail] | None) -> str:
+    """Why ``text`` asks a token for other details than were granted (RFC 9396 §6); empty when it does not.
+
+    All of them are asked for, each as it was requested or as it was approved: none is narrowed in silence.
+    """
+    try:
+        wanted = _array(text)
+    except Refused as refused:
+        return refused.reason
+    left = list(granted or ())
+    for element in wanted:
+        found = next((d for d in left if element in (d, payment.as_requested(d))), None)
+        if found is None:
+            return "rar_exceeds_grant"
+        left.remove(found)
+    return "rar_exceeds_grant" if left else ""
+
+
 def payment_of(details: Iterable[Detail] | None) -> Detail | None:
     """The payment among ``details``, or None."""
     return next((detail for detail in details or () if detail["type"] == payment.TYPE), None)

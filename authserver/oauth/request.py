@@ -19,6 +19,8 @@ from ..errors import ProtocolError
 MAX_PARAMETERS = 100
 # RFC 8707 §2 lets it repeat; token exchange will add audience (RFC 8693 §2.1)
 REPEATABLE = frozenset({"resource"})
+# compared as a whole with what was given out: any text may stand here, and is one more that never was
+OPAQUE = frozenset({"code", "refresh_token"})
 FORM = "application/x-www-form-urlencoded"
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -115,7 +117,8 @@ def parse_form(
         if not pair:
             continue
         name_bytes, _, value_bytes = pair.partition(b"=")
-        name, value = decode(name_bytes), decode(value_bytes)
+        name = decode(name_bytes)
+        value = decode(value_bytes, nul=name in OPAQUE)
         if name in repeatable:
             if value:
                 result.repeated.setdefault(name, []).append(value)
@@ -128,8 +131,8 @@ def parse_form(
     return result.single, result.repeated
 
 
-def decode(raw: bytes) -> str:
-    """One decode of form encoding into text without NUL; ProtocolError if it is not valid UTF-8."""
+def decode(raw: bytes, *, nul: bool = False) -> str:
+    """One decode of form encoding into text, without NUL unless ``nul``; ProtocolError if it is not UTF-8."""
     try:
         text = raw.decode("ascii").replace("+", " ")
         if _BAD_ESCAPE.search(text):
@@ -137,6 +140,6 @@ def decode(raw: bytes) -> str:
         decoded = unquote_to_bytes(text).decode("utf-8")
     except ValueError as error:
         raise rejected("encoding", "The parameters are not valid form encoding of UTF-8.") from error
-    if "\x00" in decoded:
+    if "\x00" in decoded and not nul:
         raise rejected("encoding", "The parameters are not valid form encoding of UTF-8.")
     return decoded

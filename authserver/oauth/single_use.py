@@ -7,13 +7,14 @@ and with it what the first one got (RFC 9700 §4.14.2, RFC 6749 §4.1.2).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, Table, bindparam, insert, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
+from ..config import Settings
 from ..db import Database, table_of
 from ..models.authorization import AuthorizationCode
 from ..models.token import RefreshToken
@@ -26,7 +27,8 @@ TABLES: dict[Kind, Table] = {
 }
 # why an authorization ends when one of a kind comes again
 REPLAY_REASONS: dict[Kind, str] = {"authorization_code": "code_replay", "refresh_token": "refresh_reuse"}
-# what crypto.random_token() makes of 256 bits: anything else was never given out
+SUCCESSOR_PURPOSE = "refresh.successor"
+# what 256 bits are in base64url: anything else was never given out
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -65,12 +67,32 @@ class Presented:
 
 
 class SingleUse:
-    """Finds and spends them."""
+    """Finds and spends them.
 
-    def __init__(self, database: Database, authorizations: Authorizations, audit: Audit) -> None:
+    With a grace a refresh token that was just spent is answered once more, until what follows it is used:
+    the answer may have been lost. What follows it is then made from it under a key of this server, so that
+    both answers are the same and none of it rests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        authorizations: Authorizations,
+        audit: Audit,
+        master: crypto.MasterKeys,
+    ) -> None:
+        self._grace = settings.refresh_grace_seconds
+        self._key = master.derive(SUCCESSOR_PURPOSE)
         self._database = database
         self._authorizations = authorizations
         self._audit = audit
+
+    def successor(self, refresh_token: str | None) -> str:
+        """A refresh token to follow ``refresh_token``, or to be the first; with a grace always the same."""
+        if refresh_token is None or not self._grace:
+            return crypto.random_token()
+        return crypto.b64u(crypto.mac(self._key, refresh_token.encode()))
 
     def find(self, kind: Kind, text: str) -> Presented | None:
         """What ``text`` is, spent, expired and ended ones included; None if it was never given out."""
@@ -93,7 +115,7 @@ class SingleUse:
 
     def refusal(self, presented: Presented) -> str:
         """Why it gets nothing, as it was read; empty if it may be spent. A spent one ends everything."""
-        if presented.used_at is not None:
+        if presented.used_at is not None and not self._in_grace(presented.kind, presented.used_at):
             with self._database.writing() as connection:
                 self._replayed_in(connection, presented)
             return "replayed"
@@ -113,7 +135,7 @@ class SingleUse:
         fresh = (rows.c.digest == presented.digest) & rows.c.used_at.is_(None) & (rows.c.expires_at > now)
         with self._database.writing() as connection:
             if connection.execute(update(rows).where(fresh).values(used_at=now)).rowcount != 1:
-                return self._lost_in(connection, presented)
+                return self._lost_in(connection, presented, successor, issued)
             if not self._authorizations.holds_in(connection, presented.authorization.gid):
                 return "grant_ended"
             if successor is not None:
@@ -129,14 +151,34 @@ class SingleUse:
                 self._audit.record_in(connection, entry)
         return first
 
-    def _lost_in(self, connection: Connection, presented: Presented) -> str:
-        """Somebody was faster, or its time ran out since it was read."""
+    def _lost_in(
+        self, connection: Connection, presented: Presented, successor: str | None, issued: Entry
+    ) -> str:
+        """Somebody was faster, it is a retry, or its time ran out since it was read."""
         rows = TABLES[presented.kind]
         query = select(rows.c.used_at).where(rows.c.digest == presented.digest)
-        if connection.execute(query).scalar() is None:
+        used_at = connection.execute(query).scalar()
+        if used_at is None:
             return "grant_expired"
+        in_time = self._in_grace(presented.kind, used_at) and presented.expires_at > clock.now()
+        if in_time and successor is not None and self._unused_in(connection, presented, successor):
+            if not self._authorizations.holds_in(connection, presented.authorization.gid):
+                return "grant_ended"
+            self._audit.record_in(connection, replace(issued, reason="retry"))
+            return ""
         self._replayed_in(connection, presented)
         return "replayed"
+
+    def _in_grace(self, kind: Kind, used_at: int) -> bool:
+        return kind == "refresh_token" and self._grace > 0 and clock.now() < used_at + self._grace
+
+    @staticmethod
+    def _unused_in(connection: Connection, presented: Presented, successor: str) -> bool:
+        """Whether ``successor`` rests and was not used; it is not before the transaction ends."""
+        rows = TABLES["refresh_token"]
+        unused = (rows.c.digest == crypto.digest(successor)) & rows.c.used_at.is_(None)
+        query = select(rows.c.gid).where(unused).with_for_update()
+        return connection.execute(query).scalar() == presented.authorization.gid
 
     def _replayed_in(self, connection: Connection, presented: Presented) -> None:
         granted = presented.authorization

@@ -80,8 +80,9 @@ def resume() -> Response:
     if browser is None or len(browser) != COOKIE_LENGTH:
         browser = crypto.random_token()
     found = rooms.interactions.read(id_)
+    # a client asks with prompt=none whether anybody is there or not
+    session = current_session(seen=found is not None and "none" not in found.request.prompt)
     if found is not None and found.browser is None:
-        session = current_session()
         rooms.interactions.bind(found.id, browser, session.digest if session else None)
     response = _go_on(rooms.interactions.claim(id_, browser))
     if browser != cookie(BROWSER):

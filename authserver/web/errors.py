@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, jsonify
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .. import context, metrics
@@ -44,13 +45,16 @@ def install(app: Flask) -> None:
 
 
 def answer(status: int, error: str, description: str) -> Response:
-    """An error that nobody stores: a page where people look, else JSON."""
+    """An error that nobody stores: a page where people look, else JSON that a client's own page may read."""
     if guards.for_people():
-        return guards.page(status, TITLES.get(status, "This cannot be answered"), description)
+        link = ("/", "Go to the start page") if status == HTTPStatus.NOT_FOUND else None
+        return guards.page(status, TITLES.get(status, "This cannot be answered"), description, link)
     response = jsonify(error=error, error_description=description)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    origins, origin = _services().server.origins, request.headers.get("Origin", "")
+    response.headers.extend(origins.of_error(request.path, origin, status))
     return response
 
 
@@ -66,7 +70,7 @@ def unavailable(error: Unavailable) -> Response:
 
 def refused(error: guards.Refused) -> Response:
     """The page that a view gave up for."""
-    return guards.page(error.status, error.title, error.text)
+    return guards.page(error.status, error.title, error.text, error.link)
 
 
 def rejected(error: RequestRejected) -> Response:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
+from flask import Request as FlaskRequest
 from flask import Response, current_app, g, make_response, redirect, render_template, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.utils import cached_property
 
 from .. import context
 from ..errors import ProtocolError, RequestRejected
@@ -14,6 +17,8 @@ from ..oauth.request import FORM, HTTPRequest, parse_form
 from ..oauth.response_mode import Reply
 
 if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
+
     from ..services import Services
 
 # Programs speak to these; everything else is a page for people.
@@ -21,16 +26,31 @@ PROTOCOL = frozenset({"oauth", "health"})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
+# An interaction's id: 256 bits in base64url.
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class Request(FlaskRequest):
+    """A request whose query may be no text: that is refused where it is read, and is no failure of ours."""
+
+    @cached_property
+    def args(self) -> MultiDict[str, str]:
+        """The parameters of the query; RequestRejected for bytes that are not UTF-8."""
+        try:
+            return super().args
+        except UnicodeDecodeError as error:
+            raise RequestRejected(400, "encoding", "The address is malformed.") from error
 
 
 class Refused(Exception):
-    """A page instead of what was asked for: its status, title and text."""
+    """A page instead of what was asked for: its status, title and text, and a ``link`` as ``page`` has it."""
 
-    def __init__(self, status: int, title: str, text: str) -> None:
+    def __init__(self, status: int, title: str, text: str, link: tuple[str, str] | None = None) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
         self.text = text
+        self.link = link
 
 
 def services() -> Services:
@@ -41,15 +61,28 @@ def services() -> Services:
 
 def for_people() -> bool:
     """Whether this request is answered with a page; where nothing is, its Accept header says."""
-    if request.blueprint is not None:
-        return request.blueprint not in PROTOCOL
-    return "text/html" in request.headers.get("Accept", "")
+    room = request.blueprint or _room_of_other_methods()
+    return room not in PROTOCOL if room else "text/html" in request.headers.get("Accept", "")
 
 
-def current_session() -> SessionView | None:
-    """The live session of this browser, read once a request."""
+def _room_of_other_methods() -> str:
+    """The blueprint of this address when it is one, but not for this method; empty otherwise."""
+    refused = request.routing_exception
+    adapter = current_app.create_url_adapter(request)
+    if not isinstance(refused, MethodNotAllowed) or not refused.valid_methods or adapter is None:
+        return ""
+    endpoint, _ = adapter.match(method=next(iter(refused.valid_methods)))
+    return str(endpoint).rpartition(".")[0]
+
+
+def current_session(*, seen: bool = True) -> SessionView | None:
+    """The live session of this browser, read once a request; ``seen`` unless nobody need be there.
+
+    What a script, a frame or an image asks for is nobody's activity either (PSD2 RTS art. 4(3)(d)).
+    """
     if "session_view" not in g:
-        g.session_view = services().sessions.read(cookie(SESSION))
+        seen &= request.headers.get("Sec-Fetch-Dest", "document") == "document"
+        g.session_view = services().sessions.read(cookie(SESSION), seen=seen)
     view: SessionView | None = g.session_view
     return view
 
@@ -57,6 +90,11 @@ def current_session() -> SessionView | None:
 def login_redirect(request_id: str | None = None) -> Response:
     """To the login page, and from there back to the authorization request, or home."""
     return see_other(f"/login?request={request_id}" if request_id else "/login")
+
+
+def as_request_id(text: str) -> str:
+    """``text`` if it can be the id of an authorization request, else nothing: it goes into an address."""
+    return text if REQUEST_ID.fullmatch(text) else ""
 
 
 def see_other(path: str) -> Response:

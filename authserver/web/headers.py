@@ -16,7 +16,7 @@ def install(app: Flask) -> None:
 
 
 def add(response: Response) -> Response:
-    """What design §12 asks of pages; HSTS and nosniff everywhere."""
+    """What design §12 asks of pages; HSTS, nosniff and a word on caching everywhere."""
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
     if not services().settings.loopback:
@@ -27,4 +27,6 @@ def add(response: Response) -> Response:
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cache-Control"] = "no-store"
         response.vary.add("Cookie")
+    # nothing is kept by a cache unless it says so itself, a probe of health least of all
+    headers.setdefault("Cache-Control", "no-store")
     return response

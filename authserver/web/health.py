@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 blueprint = Blueprint("health", __name__)
 
 
-@blueprint.get("/healthz")
+@blueprint.get("/healthz", provide_automatic_options=False)
 def healthz() -> Response:
     """The process answers; says nothing about what it depends on."""
     return jsonify(status="ok")
 
 
-@blueprint.get("/readyz")
+@blueprint.get("/readyz", provide_automatic_options=False)
 def readyz() -> tuple[Response, int]:
     """Whether this process can issue tokens now: database, signing key, background jobs."""
     rooms: Services = current_app.extensions["authserver"]
@@ -39,7 +39,7 @@ def readyz() -> tuple[Response, int]:
     return jsonify(status="ready", jobs=told), 200
 
 
-@blueprint.get("/metrics")
+@blueprint.get("/metrics", provide_automatic_options=False)
 def prometheus() -> Response:
     """Prometheus metrics, for the networks that the settings name."""
     rooms: Services = current_app.extensions["authserver"]

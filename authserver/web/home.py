@@ -7,10 +7,10 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 blueprint = Blueprint("home", __name__)
 
 
-@blueprint.get("/")
+@blueprint.get("/", provide_automatic_options=False)
 def home() -> Response:
-    """A page for whoever opens the issuer in a browser."""
+    """A page for whoever opens the issuer in a browser; it leads to the demo where that runs."""
     settings = current_app.extensions["authserver"].settings
-    return make_response(
-        render_template("home.html", issuer=settings.issuer, demo_url=settings.demo_url or None)
-    )
+    demo = {"url": settings.demo_url, "file": settings.instance_dir / "demo.json"}
+    page = render_template("home.html", issuer=settings.issuer, demo=demo if settings.demo_url else None)
+    return make_response(page)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Blueprint, Response, request
 
 from .. import context
@@ -13,6 +11,7 @@ from . import csrf
 from .guards import (
     SESSION,
     allow_form_redirect,
+    as_request_id,
     cookie,
     current_session,
     see_other,
@@ -25,8 +24,6 @@ from .guards import (
 blueprint = Blueprint("login", __name__)
 
 PURPOSE = "login"
-# An interaction's id: 256 bits in base64url.
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 FAILED = (
     "That did not work. Check the user name and the password. "
     "After five wrong tries an account pauses for 30 minutes."
@@ -42,7 +39,7 @@ def form() -> Response:
     """The form; whoever is logged in already and was not sent here by a request goes home."""
     if "password" in request.args:
         raise RequestRejected(400, "password_in_url", "A password does not belong in an address.")
-    request_id = _request_id(request.args.get("request", ""))
+    request_id = as_request_id(request.args.get("request", ""))
     if not request_id and current_session() is not None:
         return see_other("/account")
     return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")))
@@ -52,7 +49,7 @@ def form() -> Response:
 def submit() -> Response:
     """A new session and on to what the person came for, or the form again."""
     fields = csrf.check(PURPOSE)
-    request_id = _request_id(fields.get("request", ""))
+    request_id = as_request_id(fields.get("request", ""))
     rooms, caller = services(), context.current.get()
     if refused := too_many_tries():
         return refused
@@ -71,8 +68,3 @@ def _page(
 ) -> Response:
     allow_form_redirect()
     return show("login.html", status, request_id=request_id, error=error, notice=notice)
-
-
-def _request_id(text: str) -> str:
-    """``text`` if it can be the id of a request, else nothing: it goes into an address."""
-    return text if REQUEST_ID.fullmatch(text) else ""

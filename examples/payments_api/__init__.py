@@ -1,1 +1,1 @@
-"""A payments API that accepts the tokens of authserver. Begin with app.py."""
+"""A payments API that accepts the tokens of authserver (app.py), and a shop that pays there (merchant.py)."""

@@ -50,7 +50,7 @@ def accept(_payment_id: str, _payment: Payment) -> None:
 def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flask:
     """Return the API, configured by `settings` or by the environment."""
     settings = settings or Settings.from_environ(os.environ)
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 16_384
     app.json.sort_keys = False  # type: ignore[attr-defined]
     ledger = Ledger(settings.database)

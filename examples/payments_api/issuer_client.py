@@ -5,6 +5,7 @@ Authlib's client makes the authorization URL (PKCE, state, nonce) and speaks to 
 """
 
 import json
+import weakref
 from typing import Any
 
 import httpx
@@ -41,6 +42,7 @@ class IssuerClient:
     def __init__(self, settings: ShopSettings) -> None:
         self._settings = settings
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        weakref.finalize(self, self._http.close)
         self._metadata: dict[str, Any] = {}
         self._keys: KeySet | None = None
 
@@ -55,19 +57,13 @@ class IssuerClient:
         )
         return str(url)
 
-    def redeem(self, code: str, attempt: Attempt, payment: dict[str, Any]) -> Tokens:
-        """Return the tokens for a code, held to the attempt and to the payment that was asked for."""
+    def redeem(self, code: str, attempt: Attempt, payment: dict[str, Any]) -> str:
+        """Return the access token for a code, held to the attempt and to the payment that was asked for."""
         tokens = self._fetch(grant_type="authorization_code", code=code, code_verifier=attempt.code_verifier)
         self._check_id_token(tokens, attempt.nonce)
         if _without_debtor(tokens.get("authorization_details")) != [payment]:
             raise Refused("another payment was approved than the one that was asked for")
-        return tokens
-
-    def refresh(self, tokens: Tokens) -> Tokens:
-        """Return newer tokens of the same approval."""
-        if "refresh_token" not in tokens:
-            raise Refused("there is no refresh token")
-        return tokens | self._fetch(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+        return str(tokens["access_token"])
 
     def _client(self) -> OAuth2Client:
         return OAuth2Client(
@@ -131,6 +127,8 @@ class IssuerClient:
             # RFC 8414 §3.3: metadata that speaks for another issuer is a mix-up or an attack
             if metadata.get("issuer") != issuer:
                 raise Unreachable("the issuer's metadata is not its own")
+            if not isinstance(metadata.get(name), str):
+                raise Unreachable(f"the issuer has no {name}")
             self._metadata = metadata
         return str(self._metadata[name])
 

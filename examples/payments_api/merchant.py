@@ -2,7 +2,7 @@
 
     GET  /                          the basket, and the button to pay
     POST /shop/checkout             an order, and off to the bank
-    GET  /shop/callback             back from the bank: code → tokens → payment
+    GET  /shop/callback             back from the bank: code → token → payment
     GET  /shop/orders/<id>          what became of the order: its receipt, or what to do next
     POST /shop/orders/<id>/pay      try again
     POST /shop/orders/<id>/check    ask again what became of a payment
@@ -13,6 +13,7 @@ an Idempotency-Key, which is the order's id, and it takes an approval once.
 """
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from flask import Flask, Response, abort, redirect, render_template, request, ur
 from . import shop_pages
 from .issuer_client import IssuerClient, Refused, Unreachable
 from .orders import Attempt, Order, Orders
-from .payments_client import PaymentRefused, PaymentsClient, TokenRefused, Unknown
+from .payments_client import KeyTaken, PaymentRefused, PaymentsClient, TokenRefused, Unknown
 from .settings import ShopSettings
 from .shop_pages import Notice, browser
 
@@ -88,54 +89,51 @@ class Shop:
         return see_other(url)
 
     def redeem(self, attempt: Attempt, code: str) -> None:
-        """Turn the code into tokens and these into a payment; whatever happens, the order tells it."""
+        """Turn the code into a token and that into a payment; whatever happens, the order tells it."""
+        order_id = attempt.order_id
         if not self.orders.take(attempt):
             return
         try:
-            tokens = self.issuer.redeem(code, attempt, details_for(attempt.order_id))
+            access_token = self.issuer.redeem(code, attempt, details_for(order_id))
         except Unreachable:
-            log.warning("order %s: the token endpoint does not answer", attempt.order_id)
-            self.orders.failed(attempt.order_id, "unreachable")
+            log.warning("order %s: the token endpoint does not answer", order_id)
+            self.orders.failed(order_id, attempt.id, "unreachable")
             return
         except Refused as refusal:
-            log.warning("order %s: %s", attempt.order_id, refusal)
-            self.orders.failed(attempt.order_id, "not_approved")
+            log.warning("order %s: %s", order_id, refusal)
+            self.orders.failed(order_id, attempt.id, "not_approved")
             return
-        # From here on the payment may be made: first the tokens rest, then they are used.
-        if self.orders.hold(attempt, tokens):
-            self.pay(attempt.order_id, tokens["access_token"])
+        # From here on the payment may be made: first the token rests, then it is used.
+        if self.orders.hold(attempt, access_token):
+            self.pay(attempt, access_token)
 
-    def pay(self, order_id: str, access_token: str) -> None:
+    def pay(self, attempt: Attempt, access_token: str) -> None:
         """Ask for the payment for the first time."""
+        order_id = attempt.order_id
         try:
             self.orders.paid(order_id, self.payments.pay(order_id, payment_for(order_id), access_token))
         except (TokenRefused, PaymentRefused):
             log.warning("order %s: the payment was refused", order_id)
-            self.orders.failed(order_id, "refused")
+            self.orders.failed(order_id, attempt.id, "refused")
+        except KeyTaken:
+            self.orders.doubted(order_id, attempt.id)
         except Unknown:
             log.warning("order %s: the payments API gave no answer", order_id)
 
     def ask_again(self, order: Order) -> None:
         """Find out what became of a payment, by asking for the same one with the same key."""
         if order.abandoned:
-            self.orders.failed(order.id, "interrupted")
-        if order.state != "paying" or order.tokens is None:
+            self.orders.failed(order.id, order.attempt, "interrupted")
+        if order.token is None:
             return
-        tokens = order.tokens
         try:
-            try:
-                receipt = self.payments.pay(order.id, payment_for(order.id), tokens["access_token"])
-            except TokenRefused:
-                tokens = self.issuer.refresh(tokens)
-                self.orders.refreshed(order.id, tokens)
-                receipt = self.payments.pay(order.id, payment_for(order.id), tokens["access_token"])
-            self.orders.paid(order.id, receipt)
+            self.orders.paid(order.id, self.payments.pay(order.id, payment_for(order.id), order.token))
         except PaymentRefused:
-            self.orders.failed(order.id, "refused")
-        except (TokenRefused, Refused):
-            # Nothing is left to ask with. A new approval of this order is safe: its key is the same.
-            self.orders.unclear(order.id)
-        except (Unknown, Unreachable):
+            self.orders.failed(order.id, order.attempt, "refused")
+        except (TokenRefused, KeyTaken):
+            # Nothing is left to ask with. A new approval is safe: this order's key stays the same.
+            self.orders.doubted(order.id, order.attempt)
+        except Unknown:
             log.warning("order %s: still unknown", order.id)
 
 
@@ -158,7 +156,7 @@ def serve_basket(app: Flask, shop: Shop) -> None:
     def checkout() -> Response:
         # A basket has a number and becomes one order, however often its button is pressed.
         number = request.form.get("basket", "")
-        order = shop.orders.order(browser(), int(number)) if number.isascii() and number.isdigit() else None
+        order = shop.orders.order(browser(), int(number)) if re.fullmatch("[0-9]{1,9}", number) else None
         return see_other(url_for("basket")) if order is None else shop.send(order)
 
 
@@ -174,8 +172,6 @@ def serve_callback(app: Flask, shop: Shop) -> None:
         attempt = shop.orders.attempt(browser(), answer.get("state", ""))
         if attempt is None:
             raise Notice(400, "unknown_answer")
-        if attempt.used:
-            return to_order(attempt.order_id)
         # RFC 9207 §2.4: an answer of another issuer is not looked at any further
         if answer.get("iss") != shop.settings.issuer:
             raise Notice(400, "foreign_answer")

@@ -1,15 +1,16 @@
 """The shop's orders in one SQLite file: each is paid at most once, whatever browsers and crashes do.
 
     open ──▶ sent ──▶ paying ──▶ paid
-              │  ▲      │  │
-              ▼  │      │  └───▶ unclear ──▶ sent
-            declined ◀──┘
+              │ ▲        │
+              ▼ │        │
+            declined ◀───┘
 
 An order is sent to the bank as often as its buyer likes: every attempt has a state, a nonce and a code
 verifier of its own. The first attempt that comes back with a code takes the order to `paying`, alone:
-each step is one UPDATE whose row count is the verdict. Tokens rest here before they are used, so that
-whoever finds an order in `paying` after a crash knows: without tokens nothing was paid; with tokens the
-same payment is asked for again under the same Idempotency-Key.
+each step is one UPDATE whose row count is the verdict. The access token rests here before it is used, so
+that whoever finds an order in `paying` after a crash knows: without a token nothing was paid; with one
+the same payment is asked for again under the same Idempotency-Key. When the token has expired meanwhile,
+the order is in doubt until it is paid: a later refusal says nothing about the earlier approval.
 """
 
 import hashlib
@@ -26,16 +27,19 @@ from typing import Any
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shop_order (
     id TEXT PRIMARY KEY, browser TEXT NOT NULL, basket INTEGER NOT NULL, created REAL NOT NULL,
-    state TEXT NOT NULL DEFAULT 'open', since REAL NOT NULL, reason TEXT, attempt TEXT, tokens TEXT,
-    receipt TEXT, UNIQUE (browser, basket));
+    state TEXT NOT NULL DEFAULT 'open', since REAL NOT NULL, reason TEXT, doubt INTEGER NOT NULL DEFAULT 0,
+    attempt TEXT, token TEXT, receipt TEXT, UNIQUE (browser, basket));
 CREATE TABLE IF NOT EXISTS attempt (
     state TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES shop_order (id), created REAL NOT NULL,
     nonce TEXT NOT NULL, code_verifier TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created);
+CREATE INDEX IF NOT EXISTS shop_order_state ON shop_order (state, since);
 """
 _BUSY_SECONDS = 2.0
-_LEASE_SECONDS = 30
+# Longer than any call to the issuer or the API: whoever has not finished by then has died.
+_LEASE_SECONDS = 60
 _KEEP_SECONDS = 24 * 3600
+_KEEP_UNPAID_SECONDS = 30 * 24 * 3600
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -47,13 +51,15 @@ class Order:
     state: str
     since: float
     reason: str | None
-    tokens: dict[str, Any] | None = field(repr=False)
-    receipt: dict[str, Any] | None = None
+    doubt: bool
+    attempt: str | None = field(repr=False)
+    token: str | None = field(repr=False)
+    receipt: dict[str, Any] | None
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody can be working on it any more, and nothing was paid."""
-        return self.state == "paying" and self.tokens is None and self.since < time() - _LEASE_SECONDS
+        """Whether nobody can be working on it any more, before there was a token to pay with."""
+        return self.state == "paying" and self.token is None and self.since < time() - _LEASE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,14 @@ class Attempt:
     """One way to the bank and back; `state` binds the answer to it (RFC 6749 §10.12)."""
 
     order_id: str
-    state: str
+    state: str = field(repr=False)
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
-    used: bool = False
+
+    @property
+    def id(self) -> str:
+        """How the attempt is known here: a digest, so that nobody who reads the file can answer for it."""
+        return _digest(self.state)
 
 
 class Orders:
@@ -84,6 +94,7 @@ class Orders:
     def order(self, browser: str, basket: int) -> Order | None:
         """Return the order of this basket, made now if it is the first time; None for an unknown basket."""
         with self._transaction() as db:
+            _forget(db, time())
             if basket == _basket(db, _digest(browser)):
                 order_id = "".join(secrets.choice(_LETTERS) for _ in range(10))
                 row = (order_id, _digest(browser), basket, time(), time())
@@ -102,10 +113,9 @@ class Orders:
         attempt = Attempt(order.id, state, nonce, code_verifier)
         now = time()
         with self._transaction() as db:
-            db.execute("DELETE FROM attempt WHERE created < ?", (now - _KEEP_SECONDS,))
             if not _move(db, order.id, "sent", *_free()):
                 return None
-            row = (_digest(attempt.state), order.id, now, attempt.nonce, attempt.code_verifier)
+            row = (attempt.id, order.id, now, attempt.nonce, attempt.code_verifier)
             db.execute("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, 0)", row)
         return attempt
 
@@ -117,35 +127,28 @@ class Orders:
             row = db.execute(sql + " WHERE a.state = ? AND o.browser = ?", values).fetchone()
         if row is None:
             return None
-        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"], bool(row["used"]))
+        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"])
 
     def take(self, attempt: Attempt) -> bool:
         """Tell whether this attempt, and no other, may now turn its code into a payment."""
         with self._transaction() as db:
             if not _use(db, attempt) or not _move(db, attempt.order_id, "paying", *_free()):
                 return False
-            mine = (_digest(attempt.state), attempt.order_id)
-            db.execute("UPDATE shop_order SET attempt = ?, tokens = NULL WHERE id = ?", mine)
+            mine = (attempt.id, attempt.order_id)
+            db.execute("UPDATE shop_order SET attempt = ? WHERE id = ?", mine)
             return True
 
-    def hold(self, attempt: Attempt, tokens: dict[str, Any]) -> bool:
-        """Tell whether the tokens rest here; False if this attempt was too slow and lost the order."""
+    def hold(self, attempt: Attempt, access_token: str) -> bool:
+        """Tell whether the token rests here; False if this attempt was too slow and lost the order."""
         with self._transaction() as db:
-            sql = "UPDATE shop_order SET tokens = ? WHERE id = ? AND state = 'paying' AND attempt = ?"
-            mine = (json.dumps(tokens), attempt.order_id, _digest(attempt.state))
-            return db.execute(sql, mine).rowcount == 1
-
-    def refreshed(self, order_id: str, tokens: dict[str, Any]) -> None:
-        """Keep newer tokens of the same approval."""
-        with self._transaction() as db:
-            sql = "UPDATE shop_order SET tokens = ? WHERE id = ? AND state = 'paying'"
-            db.execute(sql, (json.dumps(tokens), order_id))
+            sql = "UPDATE shop_order SET token = ? WHERE id = ? AND " + _HELD
+            return db.execute(sql, (access_token, attempt.order_id, attempt.id)).rowcount == 1
 
     def paid(self, order_id: str, receipt: dict[str, Any]) -> None:
-        """The order is paid, for good; its tokens are forgotten."""
+        """The order is paid, for good."""
         with self._transaction() as db:
-            sql = "UPDATE shop_order SET receipt = ?, tokens = NULL WHERE id = ?"
             if _move(db, order_id, "paid", "state <> 'paid'"):
+                sql = "UPDATE shop_order SET receipt = ?, doubt = 0 WHERE id = ?"
                 db.execute(sql, (json.dumps(receipt), order_id))
 
     def refused(self, attempt: Attempt, reason: str) -> None:
@@ -154,17 +157,17 @@ class Orders:
             if _use(db, attempt) and _move(db, attempt.order_id, "declined", "state = 'sent'"):
                 _explain(db, attempt.order_id, reason)
 
-    def failed(self, order_id: str, reason: str) -> None:
+    def failed(self, order_id: str, attempt_id: str | None, reason: str) -> None:
         """Nothing was paid by the attempt that had the order, and nothing will be."""
         with self._transaction() as db:
-            if _move(db, order_id, "declined", "state = 'paying'"):
+            if _move(db, order_id, "declined", _HELD, attempt_id):
                 _explain(db, order_id, reason)
 
-    def unclear(self, order_id: str) -> None:
-        """Nobody can be asked any more whether the order was paid; only a new approval will tell."""
+    def doubted(self, order_id: str, attempt_id: str | None) -> None:
+        """Nobody can be asked any more whether this attempt paid: only a new approval will tell."""
         with self._transaction() as db:
-            if _move(db, order_id, "unclear", "state = 'paying'"):
-                db.execute("UPDATE shop_order SET tokens = NULL WHERE id = ?", (order_id,))
+            if _move(db, order_id, "declined", _HELD, attempt_id):
+                db.execute("UPDATE shop_order SET doubt = 1 WHERE id = ?", (order_id,))
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -183,32 +186,44 @@ class Orders:
             db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
 
 
+_HELD = "state = 'paying' AND attempt = ?"
+
+
 def _free() -> tuple[str, float]:
-    # Nobody has the order, or whoever had it died before there were tokens.
-    free = "(state IN ('open', 'sent', 'declined', 'unclear')"
-    return free + " OR (state = 'paying' AND tokens IS NULL AND since < ?))", time() - _LEASE_SECONDS
+    # Nobody has the order, or whoever had it died before there was a token.
+    free = "(state IN ('open', 'sent', 'declined') OR (state = 'paying' AND token IS NULL AND since < ?))"
+    return free, time() - _LEASE_SECONDS
 
 
-def _move(db: sqlite3.Connection, order_id: str, state: str, when: str, *values: float) -> bool:
-    sql = f"UPDATE shop_order SET state = ?, since = ?, reason = NULL WHERE id = ? AND {when}"
-    return db.execute(sql, (state, time(), order_id, *values)).rowcount == 1
+def _forget(db: sqlite3.Connection, now: float) -> None:
+    # What was never paid, and cannot have been, is of no use to anybody.
+    db.execute("DELETE FROM attempt WHERE created < ?", (now - _KEEP_SECONDS,))
+    sql = "DELETE FROM shop_order WHERE state IN ('open', 'sent', 'declined') AND NOT doubt AND since < ?"
+    db.execute(sql, (now - _KEEP_UNPAID_SECONDS,))
+
+
+def _move(db: sqlite3.Connection, order_id: str, state: str, when: str, *values: Any) -> bool:
+    # Whatever the order becomes, the token of what it was is of no more use.
+    sql = "UPDATE shop_order SET state = ?, since = ?, reason = NULL, token = NULL WHERE id = ? AND "
+    return db.execute(sql + when, (state, time(), order_id, *values)).rowcount == 1
 
 
 def _use(db: sqlite3.Connection, attempt: Attempt) -> bool:
     sql = "UPDATE attempt SET used = 1 WHERE state = ? AND used = 0"
-    return db.execute(sql, (_digest(attempt.state),)).rowcount == 1
+    return db.execute(sql, (attempt.id,)).rowcount == 1
 
 
 def _explain(db: sqlite3.Connection, order_id: str, reason: str) -> None:
-    db.execute("UPDATE shop_order SET reason = ?, tokens = NULL WHERE id = ?", (reason, order_id))
+    db.execute("UPDATE shop_order SET reason = ? WHERE id = ?", (reason, order_id))
 
 
 def _order(db: sqlite3.Connection, where: str, *values: Any) -> Order | None:
     row = db.execute(f"SELECT * FROM shop_order WHERE {where}", values).fetchone()
     if row is None:
         return None
-    tokens, receipt = (json.loads(row[name]) if row[name] else None for name in ("tokens", "receipt"))
-    return Order(row["id"], row["state"], row["since"], row["reason"], tokens, receipt)
+    receipt = json.loads(row["receipt"]) if row["receipt"] else None
+    told = (row["id"], row["state"], row["since"], row["reason"], bool(row["doubt"]))
+    return Order(*told, row["attempt"], row["token"], receipt)
 
 
 def _basket(db: sqlite3.Connection, browser: str) -> int:

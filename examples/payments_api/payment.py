@@ -95,12 +95,16 @@ def _approved(detail: Mapping[str, Any], audience: str) -> Payment | None:
     members = {name: value for name, value in detail.items() if name not in _ABOUT_APPROVAL}
     places, actions = detail.get("locations", [audience]), detail.get("actions", ["initiate"])
     try:
-        if audience not in places or "initiate" not in actions:
+        if not _lists(places, audience) or not _lists(actions, "initiate"):
             return None
         debtor = _iban(_members(detail[DEBTOR], "iban")["iban"]) if DEBTOR in detail else None
         return replace(_payment(members), debtor_iban=debtor)
-    except (InvalidBody, TypeError):
+    except InvalidBody:
         return None
+
+
+def _lists(value: object, name: str) -> bool:
+    return isinstance(value, list) and name in value
 
 
 def fingerprint(order: Payment | Refund, subject: str) -> str:

@@ -1,5 +1,6 @@
 """What a client does at the payments API: ask for one payment, once, and understand every answer."""
 
+import weakref
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -8,8 +9,9 @@ import httpx
 from .settings import ShopSettings
 
 TIMEOUT_SECONDS = 10.0
-# In the demo the API is served by the same threads: some must be left to answer.
+# In the demo the API is served by the same threads: some must be left to answer, and nobody waits long.
 AT_A_TIME = 6
+PLACE_SECONDS = 1.0
 
 
 class TokenRefused(Exception):
@@ -24,17 +26,22 @@ class Unknown(Exception):
     """Nobody knows whether the payment was made: ask again, with the same key."""
 
 
+class KeyTaken(Exception):
+    """Another payment stands under this key: somebody else's approval of the same order made it."""
+
+
 class PaymentsClient:
     """This shop as a client of the payments API; safe to share between threads."""
 
     def __init__(self, settings: ShopSettings) -> None:
         self._url = settings.payments_url
         self._http = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        weakref.finalize(self, self._http.close)
         self._places = BoundedSemaphore(AT_A_TIME)
 
     def pay(self, order_id: str, payment: dict[str, Any], access_token: str) -> dict[str, Any]:
         """Return the payment as the API made it, now or at an earlier try with the same order."""
-        if not self._places.acquire(timeout=TIMEOUT_SECONDS):
+        if not self._places.acquire(timeout=PLACE_SECONDS):
             raise Unknown
         try:
             return self._pay(order_id, payment, access_token)
@@ -49,12 +56,19 @@ class PaymentsClient:
         except (httpx.HTTPError, ValueError) as error:
             raise Unknown from error
         match answer.status_code:
-            case 201 if isinstance(body, dict):
-                return body
+            case 201 if _is_made(body, payment):
+                return dict(body)
             case 401:
                 raise TokenRefused
+            case 422:
+                raise KeyTaken
             case 400 | 403:
                 raise PaymentRefused
             case _:
                 # in progress, too many requests, out of order: the same question again will tell
                 raise Unknown
+
+
+def _is_made(body: Any, payment: dict[str, Any]) -> bool:
+    # a receipt shows what was paid, so the answer must say just that
+    return isinstance(body, dict) and isinstance(body.get("id"), str) and body.items() >= payment.items()

@@ -68,7 +68,7 @@ class ShopSettings:
     client_secret: str = field(repr=False)
     redirect_uri: str
     payments_url: str = DEFAULT_AUDIENCE
-    database: Path = Path("instance/shop.db")
+    database: Path = Path("instance/orders.db")
     receipt_base: str = ""
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class ShopSettings:
                 client_secret=mine["client_secret"],
                 redirect_uri=mine["redirect_uris"][0],
                 payments_url=api["audience"],
-                database=Path(environ.get("SHOP_DATABASE", path.parent / "shop.db")),
+                database=Path(environ.get("SHOP_DATABASE", path.parent / "orders.db")),
                 receipt_base=environ.get("SHOP_RECEIPT_BASE", ""),
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration):

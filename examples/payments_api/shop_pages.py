@@ -4,10 +4,11 @@ import hashlib
 import hmac
 import re
 import secrets
+import sqlite3
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, make_response, redirect, render_template, request
+from flask import Flask, Response, current_app, g, make_response, redirect, render_template, request
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
@@ -36,6 +37,7 @@ NOTICES = {
         "There is no such page here",
         "An order is shown in the browser in which it was made.",
     ),
+    "busy": ("The shop is busy", "Nothing was changed. Wait a moment and reload this page."),
     "other": ("This did not work", "Go back to your basket and try again."),
 }
 
@@ -51,7 +53,7 @@ class Notice(Exception):
 
 def install(app: Flask, settings: ShopSettings) -> None:
     """Make every request of `app` pass the checks and every answer carry the headers."""
-    app.config["MAX_CONTENT_LENGTH"] = 4096
+    app.config |= {"MAX_CONTENT_LENGTH": 4096, "HTTPS": settings.home.startswith("https:")}
     host = urlsplit(settings.home).netloc
 
     def check() -> Response | None:
@@ -71,6 +73,7 @@ def install(app: Flask, settings: ShopSettings) -> None:
     app.after_request(finish)
     app.register_error_handler(Notice, lambda notice: _notice(notice.status, notice.words))
     app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(sqlite3.OperationalError, lambda _error: _notice(503, "busy"))
     app.jinja_env.globals["form_field"] = form_field
     app.jinja_env.filters |= {"money": money, "account": account, "moment": moment}
 
@@ -78,10 +81,15 @@ def install(app: Flask, settings: ShopSettings) -> None:
 def browser() -> str:
     """Return the name of this browser, made now if it has none: 256 random bits that nobody else knows."""
     if "browser" not in g:
-        held = request.cookies.get(COOKIE, "")
+        held = request.cookies.get(_cookie(), "")
         g.browser = held if _VALUE.fullmatch(held) else secrets.token_urlsafe(32)
     name: str = g.browser
     return name
+
+
+def _cookie() -> str:
+    # Over https the prefix binds the cookie to this very host.
+    return f"__Host-{COOKIE}" if current_app.config["HTTPS"] else COOKIE
 
 
 def form_field() -> Markup:
@@ -101,7 +109,8 @@ def account(iban: str) -> str:
 
 def moment(seconds: float) -> str:
     """Return a time for people, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%-d %B %Y, %H:%M UTC")
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def _token(name: str) -> str:
@@ -129,9 +138,9 @@ def _finish(response: Response, settings: ShopSettings) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
-        if request.cookies.get(COOKIE) != g.get("browser") and "browser" in g:
-            secure = settings.redirect_uri.startswith("https://")
-            response.set_cookie(COOKIE, g.browser, httponly=True, samesite="Lax", secure=secure, path="/")
+        if "browser" in g and request.cookies.get(_cookie()) != g.browser:
+            secure = bool(current_app.config["HTTPS"])
+            response.set_cookie(_cookie(), g.browser, httponly=True, samesite="Lax", secure=secure, path="/")
     return response
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from assertions import register
 from plugins.app import CODE_GRANTS, CODE_SCOPES, World
 from plugins.people import add_user
 
 from authserver import crypto
 from authserver.clients.metadata import AUTH_METHODS
 from authserver.partners import Policy
+
+from .asserted import SIGNERS
 
 CODE_CLIENT: dict[str, Any] = {
     "state": "active",
@@ -26,6 +29,8 @@ CLIENTS: dict[str, dict[str, Any]] = {
     "once1": {"redirect_uris": ["https://once.example/cb"], "grant_types": ["authorization_code"]},
     "lax1": {"redirect_uris": ["https://lax.example/cb"], "require_pkce": False},
     "fapi1": {"redirect_uris": ["https://fapi.example/cb"], "profile": "fapi2"},
+    # no app, though it has a loopback address
+    "local1": {"redirect_uris": ["http://127.0.0.1/cb", "http://localhost/cb"]},
     "native1": {
         "token_endpoint_auth_method": "none",
         "application_type": "native",
@@ -40,6 +45,8 @@ CLIENTS: dict[str, dict[str, Any]] = {
         "redirect_uris": ["https://accounts.example/cb"],
         "authorization_details_types": ["account_information"],
     },
+    "web_pkjwt": {"scopes": ["reports"]},
+    "web_pkjwt2": {"scopes": ["reports"]},
     # all that the happy flow after every case needs
     "bystander": {"redirect_uris": [], "grant_types": ["client_credentials"], "scopes": ["payments:read"]},
 }
@@ -75,6 +82,9 @@ def person(world: World, name: str) -> Person:
 def client(world: World, client_id: str) -> None:
     """The client is registered."""
     if client_id in world.methods or client_id not in CLIENTS:
+        return
+    if client_id in SIGNERS:
+        register(world, client_id, SIGNERS[client_id], **CLIENTS[client_id])
         return
     values = CODE_CLIENT | {"client_id": client_id, "client_name": client_id} | CLIENTS[client_id]
     _, secret = world.services.clients.create(values)

@@ -74,9 +74,14 @@ def _embedded_jwk(world: World, token: str) -> str:
     return signed(key, header_of(token) | {"jwk": key.as_dict(private=False)}, claims_of(token))
 
 
-def _hmac(world: World, token: str, secret: bytes) -> str:
-    text = f"{part(header_of(token) | {'alg': 'HS256'})}.{token.split('.')[1]}"
+def hmac_signed(header: dict[str, Any], claims: dict[str, Any], secret: bytes) -> str:
+    """A JWT under a shared secret, whatever its header says."""
+    text = f"{part(header)}.{part(claims)}"
     return f"{text}.{b64u(hmac.digest(secret, text.encode(), hashlib.sha256))}"
+
+
+def _hmac(world: World, token: str, secret: bytes) -> str:
+    return hmac_signed(header_of(token) | {"alg": "HS256"}, claims_of(token), secret)
 
 
 def _unsecured(world: World, token: str, alg: str = "none") -> str:
@@ -179,4 +184,12 @@ FORGERIES: dict[str, Forgery] = {
     "aud_absent": lambda w, t: by_server(w, t, aud=None),
     "aud_is_a_number": lambda w, t: by_server(w, t, aud=7),
     "client_unknown": lambda w, t: by_server(w, t, client_id="nobody"),
+    "subject_unknown": lambda w, t: by_server(w, t, sub="nobody"),
+    "for_the_api_alone": lambda w, t: by_server(w, t, aud="https://api.example/accounts"),
+    # ID tokens of this server, for hints
+    "id_expired": lambda w, t: by_server(w, t, "JWT", iat=clock.now() - 600, exp=clock.now() - 300),
+    "id_other_issuer": lambda w, t: by_server(w, t, "JWT", iss="https://other.example"),
+    "id_no_subject": lambda w, t: by_server(w, t, "JWT", sub=None),
+    "id_no_audience": lambda w, t: by_server(w, t, "JWT", aud=None),
+    "id_subject_is_a_list": lambda w, t: by_server(w, t, "JWT", sub=["alice"]),
 }  # fmt: skip

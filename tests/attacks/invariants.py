@@ -58,8 +58,8 @@ SERVED = {
     "token.issued", "introspection.ok", "token.revoked", "revocation.noop", "authz.interaction",
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
-    "token.family.revoked", "user.link.made", "client.registered", "registration.created",
-    "registration.read", "registration.updated", "registration.deleted",
+    "token.family.revoked", "user.link.made", "client.keys.refreshed", "client.registered",
+    "registration.created", "registration.read", "registration.updated", "registration.deleted",
 }  # fmt: skip
 # RFC 6749 §5.2
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -67,6 +67,7 @@ DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 PROTOCOL_WORDS = {
     "application/x-www-form-urlencoded",
     "application/json",
+    "text/html",
     "client",
     "token",
     "scope",
@@ -74,6 +75,7 @@ PROTOCOL_WORDS = {
     "refresh_token",
     "code_verifier",
     "redirect_uri",
+    "approve",
     "bearer",
 }
 SHORT = 6

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -40,6 +41,8 @@ class Run(Stage):
         self.clock: Any = None
         self.redis: Any = None
         self.live: Any = None
+        # started beside the first one, see actions/keys.py
+        self.apps: list[Any] = []
         cast.client(world, BYSTANDER)
         self._first_row = self._last_row()
 
@@ -138,9 +141,7 @@ class Run(Stage):
         """The answers to each request of a step, with those on the way to it where redirects are followed."""
         browser = self.browser(step["browser"]) if "browser" in step else None
         if count := step.get("parallel"):
-            requests = [self.request(step, sent)] * count
-            with ThreadPoolExecutor(count) as pool:
-                seen = [[reply] for reply in pool.map(self.wire.send, requests)]
+            seen = [[reply] for reply in self.at_once([self.request(step, sent)] * count)]
             for chain in seen if browser else ():
                 assert browser is not None
                 browser.see(chain[0])
@@ -154,6 +155,17 @@ class Run(Stage):
                 self._follow(browser, chain, step)
             seen.append(chain)
         return seen
+
+    def at_once(self, requests: list[Request]) -> list[Reply]:
+        """The answers to ``requests``, all sent in the same moment."""
+        ready = Barrier(len(requests))
+
+        def send(request: Request) -> Reply:
+            ready.wait(10)
+            return self.wire.send(request)
+
+        with ThreadPoolExecutor(len(requests)) as pool:
+            return list(pool.map(send, requests))
 
     def _follow(self, browser: Browser, chain: list[Reply], step: dict[str, Any]) -> None:
         address = self.fill(step.get("address", USUAL))

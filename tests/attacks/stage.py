@@ -13,8 +13,9 @@ from plugins.app import World, basic
 
 from authserver import crypto
 from authserver.oauth import pkce
+from authserver.oauth.private_key_jwt import ASSERTION_TYPE
 
-from . import cast, forge
+from . import asserted, cast, forge
 from .browsers import Browser
 from .corpus import Case
 from .expectations import to_bytes
@@ -33,7 +34,7 @@ FILLINGS = {
     "many_scopes": " ".join(f"s{i}" for i in range(8000)),
 }
 # fields that a page was given by this server and shows again
-RETURNED = {"csrf", "txn", "request", "token"}
+RETURNED = {"csrf", "txn", "request", "token", "decision", "account"}
 # what ``{name.word}`` makes of a text
 TWISTS: dict[str, Callable[[str], str]] = {
     "cut": lambda text: text[:-1],
@@ -64,6 +65,7 @@ class Stage:
             "secret": lambda rest: self.world.secrets[rest],
             "basic": lambda rest: basic(rest, self.world.secrets[rest]),
             "forged": self._forged,
+            "assertion": self._assertion,
             "AZ": lambda _: self._asked_text(""),
             "AZ_without": self._asked_text,
             "username": lambda rest: self.person(rest).username,
@@ -105,7 +107,7 @@ class Stage:
 
     def call(self, case: Case) -> None:
         """Everybody whom the case names is there."""
-        named = set(re.findall(r"[a-z]+[0-9]?", json.dumps(case.steps)))
+        named = set(re.findall(r"[a-z_]+[0-9]?", json.dumps(case.steps)))
         for client_id in cast.CLIENTS:
             if client_id in named:
                 cast.client(self.world, client_id)
@@ -194,6 +196,9 @@ class Stage:
             form.setdefault("client_id", client_id)
             if method == "client_secret_post":
                 form.setdefault("client_secret", self.world.secrets[client_id])
+            elif method == "private_key_jwt":
+                form.setdefault("client_assertion_type", ASSERTION_TYPE)
+                self.secrets.add(form.setdefault("client_assertion", self.world.assertions[client_id]()))
 
     def fill(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -209,10 +214,7 @@ class Stage:
         kind, _, rest = name.partition(".")
         if kind in self._known:
             return self._known[kind](rest)
-        value = self.saved[kind]
-        for part in filter(None, rest.split(".")):
-            value = TWISTS[part](value) if isinstance(value, str) else value[part]
-        return str(value)
+        return _walked(self.saved[kind], rest.split("."))
 
     def _forged(self, rest: str) -> str:
         """``{forged.trick}`` is made from ``{at}``, ``{forged.trick.name}`` from what was saved so."""
@@ -221,14 +223,19 @@ class Stage:
         self.secrets.add(text)
         return text
 
+    def _assertion(self, rest: str) -> str:
+        """``{assertion.client}`` is a fresh one, ``{assertion.client.trick}`` one that proves nothing."""
+        text = asserted.assertion(self.world, *rest.split("."))
+        self.secrets.add(text)
+        return text
+
     def _asked_text(self, without: str) -> str:
         asked = self.asked(self._asking)
         return urlencode({name: value for name, value in asked.items() if name not in without.split(".")})
 
     def _of_browser(self, what: str, rest: str) -> str:
-        name, _, field = rest.partition(".")
-        held: dict[str, str] = getattr(self.browser(name), what)
-        return held[field]
+        name, _, rest = rest.partition(".")
+        return _walked(getattr(self.browser(name), what), rest.split("."))
 
 
 def _texts(value: Any) -> list[str]:
@@ -241,3 +248,9 @@ def _texts(value: Any) -> list[str]:
 
 def cookie_lines(held: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return (("Cookie", "; ".join(f"{name}={value}" for name, value in held.items())),) if held else ()
+
+
+def _walked(value: Any, way: list[str]) -> str:
+    for part in filter(None, way):
+        value = TWISTS[part](value) if isinstance(value, str) else value[part]
+    return str(value)

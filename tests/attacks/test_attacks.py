@@ -10,6 +10,8 @@ import pytest
 from flask import Flask
 from plugins.app import World, populate
 
+from authserver.app import services_of
+
 from .actions import ACTIONS
 from .conftest import Live
 from .corpus import Case, runnable
@@ -40,7 +42,11 @@ def test_attack_on_an_app_of_its_own(
         clock.at = float(int(time.time()))
     run = _run(populate(make_app(**settings)), descriptions)
     run.clock, run.redis = clock, redis
-    run.play(case, ACTIONS)
+    try:
+        run.play(case, ACTIONS)
+    finally:
+        for app in run.apps:
+            services_of(app).database.engine.dispose()
 
 
 @pytest.mark.parametrize("case", runnable("live"), ids=str)

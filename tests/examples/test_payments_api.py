@@ -270,6 +270,12 @@ BAD_BODIES: dict[str, Any] = {
     "name with a line break": order(creditorName="a\nb"),
     "name with a lone surrogate": order(creditorName="\ud800"),
     "name is null": order(creditorName=None),
+    "empty reference": order(remittanceInformationUnstructured=""),
+    "long reference": order(remittanceInformationUnstructured="x" * 141),
+    "reference with a line break": order(remittanceInformationUnstructured="a\nb"),
+    "reference is a number": order(remittanceInformationUnstructured=1),
+    "short BIC": order(creditorAccount={"iban": "DE89370400440532013000", "bic": "COBADE"}),
+    "lower case BIC": order(creditorAccount={"iban": "DE89370400440532013000", "bic": "cobadeffxxx"}),
 }
 
 
@@ -401,6 +407,198 @@ def test_refunds_that_race_never_exceed_the_payment(
     assert statuses == [201] * 6 + [422] * 26
     assert count(settings, "refund") == 6
     assert get(client, token, path).json["refundedAmount"]["amount"] == "12.00"
+
+
+# Tokens of people: what they approved, once.
+
+DEBTOR = "GB29NWBK60161331926819"
+ORDERED_IBAN = "DE89370400440532013000"
+
+
+def approved(**changes: Any) -> dict[str, Any]:
+    """ORDER as a person approved it."""
+    return {"type": "payment_initiation", **ORDER, "debtorAccount": {"iban": DEBTOR}, **changes}
+
+
+def persons_token(issuer: Issuer, gid: str = "gid-1", sub: str = "alice", **changes: Any) -> str:
+    return issuer.token(**{"sub": sub, "gid": gid, "authorization_details": [approved()], **changes})
+
+
+def test_a_person_pays_what_they_approved_from_the_account_that_they_chose(
+    client: Client, issuer: Issuer
+) -> None:
+    more = {"remittanceInformationUnstructured": "Order 7"}
+    more["creditorAccount"] = {"iban": "DE89370400440532013000", "bic": "COBADEFFXXX"}
+    here = {"locations": [DEFAULT_AUDIENCE], "actions": ["initiate", "status"]}
+    token = persons_token(issuer, authorization_details=[approved(**more, **here)])
+    made = post(client, token, {**ORDER, **more})
+    assert made.status_code == 201
+    assert made.json == {
+        "id": made.json["id"], "status": "accepted", **ORDER, **more, "debtorAccount": {"iban": DEBTOR},
+    }  # fmt: skip
+    found = get(client, token, made.headers["Location"])
+    assert found.json == {**made.json, "refundedAmount": {"amount": "0.00", "currency": "EUR"}}
+
+
+NOT_APPROVED: dict[str, list[dict[str, Any]]] = {
+    "nothing": [],
+    "another type": [{"type": "account_information"}],
+    "another amount": [approved(instructedAmount={"amount": "12.31", "currency": "EUR"})],
+    "another currency": [approved(instructedAmount={"amount": "12.30", "currency": "USD"})],
+    "another name": [approved(creditorName="Thief")],
+    "another account": [approved(creditorAccount={"iban": DEBTOR})],
+    "a bic that is not ordered": [approved(creditorAccount={"iban": ORDERED_IBAN, "bic": "COBADEFFXXX"})],
+    "a text that is not ordered": [approved(remittanceInformationUnstructured="x")],
+    "another place": [approved(locations=["https://other.example"])],
+    "another action": [approved(actions=["status"])],
+    "an unknown member": [approved(requestedExecutionDate="2030-01-01")],
+    "a broken account": [approved(debtorAccount={"iban": "x"})],
+    "locations that are no list": [approved(locations=7)],
+    "a location that is no list": [approved(locations=DEFAULT_AUDIENCE)],
+}
+
+
+@pytest.mark.parametrize("name", [*NOT_APPROVED, "no details at all", "no approval's name"])
+def test_a_persons_token_pays_nothing_that_was_not_approved(
+    client: Client, issuer: Issuer, settings: Settings, name: str
+) -> None:
+    others = {"no details at all": {"authorization_details": ...}, "no approval's name": {"gid": ...}}
+    changes = others.get(name) or {"authorization_details": NOT_APPROVED[name]}
+    refused = post(client, persons_token(issuer, **changes))
+    assert (refused.status_code, refused.json["error"]) == (403, "insufficient_scope")
+    assert refused.json["error_description"] == (
+        "The payment is not the one that was approved with this access token"
+    )
+    assert 'scope="payments:initiate"' in refused.headers["WWW-Authenticate"]
+    assert count(settings, "payment") == count(settings, "request") == count(settings, "approval") == 0
+
+
+@pytest.mark.parametrize("extra", [{"debtorAccount": {"iban": DEBTOR}}, {"locations": [DEFAULT_AUDIENCE]}])
+def test_the_payers_part_of_an_approval_is_not_ordered(
+    client: Client, issuer: Issuer, extra: dict[str, Any]
+) -> None:
+    assert post(client, persons_token(issuer), {**ORDER, **extra}).status_code == 400
+
+
+def test_an_approval_pays_once_under_whatever_key(client: Client, issuer: Issuer, settings: Settings) -> None:
+    first = post(client, persons_token(issuer), key="key-1")
+    assert first.status_code == 201
+    # another token of the same approval, as a refresh gives it, and other keys
+    for key in ("key-1", "key-2", "key-3"):
+        again = post(client, persons_token(issuer), key=key)
+        assert (again.status_code, again.json) == (201, first.json)
+        assert again.headers["Idempotent-Replayed"] == "true"
+    # another approval is another payment
+    assert post(client, persons_token(issuer, "gid-2"), key="key-4").json["id"] != first.json["id"]
+    assert count(settings, "payment") == 2
+
+
+def test_an_approval_pays_once_however_many_keys_race(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    asked: list[str] = []
+    racing = Client(create_app(settings, bank=lambda payment_id, _payment: asked.append(payment_id)))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: post(racing, persons_token(issuer), key=f"key-{n}"), range(32)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert len(asked) == count(settings, "payment") == 1
+
+
+def test_an_approval_pays_once_after_a_bank_that_failed_and_with_another_key(
+    settings: Settings, issuer: Issuer
+) -> None:
+    asked: list[str] = []
+
+    def failing_bank(payment_id: str, _payment: Any) -> None:
+        asked.append(payment_id)
+        if len(asked) == 1:
+            raise RuntimeError("the bank is silent")
+
+    client = Client(create_app(settings, bank=failing_bank))
+    assert post(client, persons_token(issuer), key="key-1").status_code == 500
+    assert post(client, persons_token(issuer), key="key-2").status_code == 201
+    # the bank was asked twice for one and the same payment
+    assert len(asked) == 2
+    assert len(set(asked)) == 1
+
+
+def test_an_approval_is_remembered_longer_than_keys(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    first = post(client, persons_token(issuer), key="key-1")
+    assert post(client, issuer.token(), order("5.00"), key="key-2").status_code == 201
+    connection = sqlite3.connect(settings.database)
+    connection.execute("UPDATE request SET since = since - 400 * 86400")
+    connection.commit()
+    connection.close()
+    for key in ("key-1", "key-3"):
+        assert post(client, persons_token(issuer), key=key).json == first.json
+    # a client's own key is free again after a day
+    assert post(client, issuer.token(), order("6.00"), key="key-2").status_code == 201
+    assert count(settings, "payment") == 3
+
+
+def test_a_second_approval_under_the_same_key_pays_no_second_time(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    first = post(client, persons_token(issuer, "gid-1"), key="order-7")
+    elsewhere = [approved(debtorAccount={"iban": "DE89370400440532013000"})]
+    second = persons_token(issuer, "gid-2", authorization_details=elsewhere)
+    again = post(client, second, key="order-7")
+    assert (again.status_code, again.json) == (201, first.json)
+    # and the approval that was shown for it is used up with it
+    assert post(client, second, key="order-8").json == first.json
+    assert count(settings, "payment") == 1
+
+
+def test_a_key_of_one_person_is_not_answered_to_another(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    post(client, persons_token(issuer), key="order-7")
+    for other in (persons_token(issuer, "gid-2", "bob"), issuer.token()):
+        refused = post(client, other, key="order-7")
+        assert (refused.status_code, refused.json["error"]) == (422, "idempotency_key_reused")
+    # the approval is not used up by that
+    assert post(client, persons_token(issuer, "gid-2", "bob"), key="order-8").status_code == 201
+    assert count(settings, "payment") == 2
+
+
+def test_a_person_sees_and_refunds_their_own_payments_and_the_client_all(
+    client: Client, issuer: Issuer
+) -> None:
+    alice, bob, shop = persons_token(issuer), persons_token(issuer, "gid-2", "bob"), issuer.token()
+    of_alice = post(client, alice, key="key-1").headers["Location"]
+    of_shop = post(client, shop, order("1.00"), key="key-2").headers["Location"]
+    seen = {
+        (who, path): get(client, token, path).status_code
+        for who, token in (("alice", alice), ("bob", bob), ("shop", shop))
+        for path in (of_alice, of_shop)
+    }
+    assert [pair for pair, status in seen.items() if status == 200] == [
+        ("alice", of_alice), ("shop", of_alice), ("shop", of_shop),
+    ]  # fmt: skip
+    refund = {"instructedAmount": {"amount": "1.00", "currency": "EUR"}}
+    for token, path in ((bob, of_alice), (alice, of_shop), (bob, of_shop)):
+        assert post(client, token, refund, path=f"{path}/refunds").status_code == 404
+    assert post(client, alice, refund, path=f"{of_alice}/refunds").status_code == 201
+    assert post(client, shop, refund, key="key-3", path=f"{of_alice}/refunds").status_code == 201
+
+
+def test_a_ledger_of_an_earlier_version_is_read_on(settings: Settings, issuer: Issuer) -> None:
+    connection = sqlite3.connect(settings.database)
+    connection.execute(
+        "CREATE TABLE payment (id TEXT PRIMARY KEY, client_id TEXT NOT NULL, creditor_name TEXT NOT NULL,"
+        " iban TEXT NOT NULL, minor INTEGER NOT NULL, currency TEXT NOT NULL, refunded INTEGER NOT NULL)"
+    )
+    row = ("old", "client-1", "Muster GmbH", "DE89370400440532013000", 1230, "EUR", 0)
+    connection.execute("INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    client = Client(create_app(settings))
+    assert get(client, issuer.token(), "/payments/old").json["creditorName"] == "Muster GmbH"
+    assert get(client, persons_token(issuer), "/payments/old").status_code == 404
+    assert post(client, persons_token(issuer)).status_code == 201
 
 
 def test_a_token_for_approved_payments_makes_no_other(client: Client, issuer: Issuer) -> None:

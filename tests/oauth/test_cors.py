@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from flask import Flask
 from journey import CALLBACK, Journey
 from plugins.app import World
 from werkzeug.test import TestResponse
 
+from authserver.app import services_of
+from authserver.errors import Unavailable
 from authserver.oauth.cors import origins
 
 MINE = "https://client.example"
@@ -109,3 +115,82 @@ def test_a_changed_registration_counts_at_once_and_a_suspended_client_does_not(j
     assert (preflight(MINE), preflight("https://new.example")) == (None, "https://new.example")
     services.clients.set_state("spa", "suspended")
     assert preflight("https://new.example") is None
+
+
+STRANGERS = ("https://evil.example", "null", MINE + ".evil.example")
+
+
+def failing(journey: Journey, monkeypatch: pytest.MonkeyPatch, name: str) -> Callable[[str], TestResponse]:
+    """Something that is refused before or beside the endpoint, as a function of the origin."""
+    world = journey.world
+    services = world.services
+
+    def post(origin: str, path: str = "/token", **arguments: Any) -> TestResponse:
+        headers = {"Origin": origin} | arguments.pop("headers", {})
+        return world.post(path, headers=headers, **({"form": {"client_id": "spa"}} | arguments))
+
+    def broken(*_: object) -> None:
+        raise Unavailable("database") if name == "503" else ZeroDivisionError
+
+    if name in ("503", "500"):
+        post(MINE)
+        monkeypatch.setattr(services.server, "token", broken)
+        if name == "503":
+            monkeypatch.setattr(services.versions, "current", broken)
+        return post
+    if name == "429":
+        monkeypatch.setattr(world.app.extensions["authserver.edge"]._places, "_free", lambda _: False)
+        return post
+    return {
+        "400 host": lambda origin: post(origin, headers={"Host": "evil.example"}),
+        "400 chunked": lambda origin: post(origin, headers={"Transfer-Encoding": "chunked"}),
+        "405": lambda origin: world.send("PUT", "/token", headers={"Origin": origin}),
+        "405 case": lambda origin: world.send("pOST", "/revoke", headers={"Origin": origin}),
+        "413": lambda origin: post(origin, body=b"a" * 70_000),
+        "414": lambda origin: post(origin, "/userinfo", query="a=" + "a" * 9000),
+        "431": lambda origin: post(origin, "/revoke", headers={"X-Long": "a" * 20_000}),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["400 host", "400 chunked", "405", "405 case", "413", "414", "429", "431", "500", "503"],
+)
+def test_a_page_may_read_what_the_endpoint_never_saw_and_strangers_may_not(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    ask = failing(journey, monkeypatch, name)
+    mine = ask(MINE)
+    assert (str(mine.status_code), allowed(mine)) == (name[:3], MINE)
+    assert mine.headers.getlist("Vary") == ["Origin"]
+    assert "Retry-After" in mine.headers["Access-Control-Expose-Headers"]
+    for origin in STRANGERS:
+        response = ask(origin)
+        assert (str(response.status_code), allowed(response)) == (name[:3], None), origin
+        assert response.headers.getlist("Vary") == ["Origin"]
+
+
+@pytest.mark.parametrize("path", ["/introspect", "//token", "/token/", "/account", "/nowhere", "/authorize"])
+def test_errors_of_all_other_addresses_are_for_nobody(journey: Journey, path: str) -> None:
+    for arguments in ({"query": "a=" + "a" * 9000}, {"headers": {"X-Long": "a" * 20_000}}, {}):
+        given = arguments | {"headers": {"Origin": MINE} | arguments.get("headers", {})}  # type: ignore[operator]
+        assert allowed(journey.world.send("PUT", path, **given)) is None  # type: ignore[arg-type]
+
+
+def test_errors_follow_a_changed_registration(journey: Journey) -> None:
+    world = journey.world
+    put = {"headers": {"Origin": MINE}}
+    assert allowed(world.send("PUT", "/token", **put)) == MINE  # type: ignore[arg-type]
+    world.services.clients.set_redirect_uris("spa", ["https://new.example/cb"])
+    world.services.versions.forget()
+    assert allowed(world.send("PUT", "/token", **put)) is None  # type: ignore[arg-type]
+
+
+def test_a_process_that_started_without_its_database_opens_nothing(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch, make_app: Callable[..., Flask]
+) -> None:
+    world = World(make_app(), journey.world.services)
+    monkeypatch.setattr(services_of(world.app).server, "token", lambda _: 1 / 0)
+    assert allowed(world.post("/token", headers={"Origin": MINE})) is None
+    world.app.extensions["authserver.edge"].warm()
+    assert allowed(world.post("/token", headers={"Origin": MINE})) == MINE

@@ -87,6 +87,27 @@ def test_what_is_not_an_array_of_typed_objects_is_refused(text: str) -> None:
     assert reason(text) == "rar_format"
 
 
+@pytest.mark.spec("RFC 9396", "6")
+def test_a_token_is_for_exactly_the_details_that_were_approved() -> None:
+    paid = PAYMENT | {"debtorAccount": {"iban": IBAN}}
+    other = PAYMENT | {"creditorName": "Merchant B"}
+    for text in ([PAYMENT], [paid], [dict(reversed(PAYMENT.items()))]):
+        assert rar.fits(json.dumps(text), [paid]) == ""
+    for wanted in (
+        [other],
+        [PAYMENT, PAYMENT],
+        [PAYMENT, other],
+        [paid | {"debtorAccount": {}}],
+        [{}],
+        [None],
+    ):
+        assert rar.fits(json.dumps(wanted), [paid]) == "rar_exceeds_grant"
+    for granted in (None, [], [paid, other]):
+        assert rar.fits(json.dumps([PAYMENT]), granted) == "rar_exceeds_grant"
+    for malformed in ("[]", "{", "null", json.dumps(PAYMENT), "[NaN]", "[" * 3000):
+        assert rar.fits(malformed, [paid]) == "rar_format"
+
+
 def test_two_payments_are_not_approved_with_one_click() -> None:
     assert reason(json.dumps([PAYMENT, PAYMENT])) == "rar_several_payments"
 

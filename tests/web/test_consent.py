@@ -13,6 +13,7 @@ import pytest
 from asking import IBAN, PAYMENT, Asking, answer, ask, decide, follow, parameters, payment, start
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plugins.app import Moving
 from plugins.people import Browser, add_user, hidden_fields
 from sqlalchemy import select
 
@@ -293,6 +294,23 @@ def test_an_approved_payment_is_bound_to_the_person_and_the_session(asking: Aski
     assert row["user_id"] == asking.alice
     assert (row["acr"], row["amr"]) == ("urn:authserver:acr:password", ["pwd"])
     assert row["grant_id"] is not None
+
+
+@pytest.mark.spec("PSD2 RTS", "4(3)(d)")
+def test_who_was_idle_for_five_minutes_signs_in_before_anything_is_approved(
+    asking: Asking, moving_clock: Moving
+) -> None:
+    browser = asking.browser(logged_in=True)
+    page = start(browser, "pay1", authorization_details=payment())
+    moving_clock.walk(301)
+    onward = follow(browser, decide(browser, page))
+    assert onward.request.path == "/login"
+    assert asking.rows()["codes"] == 0
+    assert asking.reasons("session.expired") == ["idle"]
+    # the same request goes on after that, and is asked again
+    again = follow(browser, browser.log_in(request=hidden_fields(page.text, "/consent")["txn"]))
+    assert "Approve this payment?" in again.text
+    assert "code" in answer(decide(browser, again))
 
 
 def test_another_person_who_logs_in_over_the_page_approves_nothing_of_the_first(asking: Asking) -> None:

@@ -60,6 +60,20 @@ def test_a_form_from_before_a_login_does_not_fit_after_it(browser: Browser) -> N
     assert browser.post("/login", LOGIN | planted).status_code == 403
 
 
+@pytest.mark.parametrize("field", ["request", "txn"])
+def test_a_form_that_is_out_of_date_leads_back_to_its_request_and_nowhere_else(
+    browser: Browser, field: str
+) -> None:
+    known = "r" * 43
+    way_on = f'<a href="/authorize/resume?request={known}">'
+    assert way_on in browser.post("/login", LOGIN | {field: known}).text
+    for other in ("", known[:-1], known[:-1] + '"', f"{known}&x=1", "//evil.example/" + known[15:]):
+        assert "/authorize/resume" not in browser.post("/login", LOGIN | {field: other}).text
+    # another site gets nobody on to a request of its own choice
+    foreign = browser.post("/login", LOGIN | {field: known}, Origin="https://evil.example")
+    assert (foreign.status_code, "/authorize/resume" in foreign.text) == (403, False)
+
+
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant
 
-from ... import crypto
 from ...audit import Event
 from ...errors import ProtocolError
-from .. import scopes
+from .. import rar, scopes
 from ..single_use import Kind, Presented
 from ..tokens import Issuance, Minted
 
@@ -37,6 +36,18 @@ class Grant(BaseGrant):  # type: ignore[misc]
             client_id=client.client_id,
         )
 
+    def invalid_details(self, reason: str) -> ProtocolError:
+        """invalid_authorization_details (RFC 9396 §5)."""
+        description = "authorization_details are not exactly those that a person has approved."
+        return self.rejected("invalid_authorization_details", reason, description)
+
+    def rejected(self, error: str, reason: str, description: str) -> ProtocolError:
+        """An error of the token endpoint about the authenticated client's request."""
+        client_id = self.request.client.client_id
+        return ProtocolError(
+            error, description, event=Event.TOKEN_REJECTED, reason=reason, client_id=client_id
+        )
+
     def issue(self, issuance: Issuance) -> dict[str, Any]:
         """A token response for what was judged."""
         return self.server.tokens.issue(issuance)
@@ -57,7 +68,7 @@ class PersonGrant(Grant):
             raise self.unauthorized(client)
         text = self.request.form.get(parameter)
         if text is None:
-            raise self.rejected("invalid_request", "malformed", f"{parameter} is missing.")
+            raise self.rejected("invalid_request", "malformed", "The code or refresh token is missing.")
         presented = self.server.single_use.find(kind, text)
         if presented is None:
             raise self.invalid_grant("grant_unknown")
@@ -69,6 +80,9 @@ class PersonGrant(Grant):
         """It is unspent and alive, and covers what is asked for; ProtocolError otherwise."""
         if reason := self.server.single_use.refusal(presented):
             raise self.invalid_grant(reason)
+        text = self.request.form.get("authorization_details")
+        if text is not None and (reason := rar.fits(text, presented.authorization.authorization_details)):
+            raise self.invalid_details(reason)
         self.access = scopes.within(
             self.server.scopes,
             self.request.client,
@@ -93,7 +107,8 @@ class PersonGrant(Grant):
     def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
         """The token response; ProtocolError if another request spent or ended it in the meantime."""
         lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
-        successor = crypto.random_token() if lasts else None
+        follows = self.request.form.get("refresh_token") if presented.kind == "refresh_token" else None
+        successor = self.server.single_use.successor(follows) if lasts else None
         if reason := self.server.single_use.spend(presented, successor, minted.entry):
             raise self.invalid_grant(reason)
         if successor is not None:
@@ -103,10 +118,3 @@ class PersonGrant(Grant):
     def invalid_grant(self, reason: str, description: str = SPENT) -> ProtocolError:
         """invalid_grant (RFC 6749 §5.2)."""
         return self.rejected("invalid_grant", reason, description)
-
-    def rejected(self, error: str, reason: str, description: str) -> ProtocolError:
-        """An error of the token endpoint about the authenticated client's request."""
-        client_id = self.request.client.client_id
-        return ProtocolError(
-            error, description, event=Event.TOKEN_REJECTED, reason=reason, client_id=client_id
-        )

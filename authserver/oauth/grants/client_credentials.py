@@ -22,6 +22,9 @@ class ClientCredentialsGrant(Grant, AuthlibGrant):  # type: ignore[misc]
         # RFC 6749 §4.4: only confidential clients
         if not client.check_grant_type(self.GRANT_TYPE) or self.request.auth_method == "none":
             raise self.unauthorized(client)
+        if self.request.form.get("authorization_details") is not None:
+            # a payment is what a person approves: without one there is nothing to say in detail
+            raise self.invalid_details("rar_grant_not_allowed")
         self.access = scopes.resolve(
             self.server.scopes, client, self.request.payload.scope, self.request.resources
         )

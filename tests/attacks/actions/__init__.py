@@ -8,13 +8,46 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-from . import audit_log, clients, keys, limits, partners, sockets
+from . import (
+    audit_log,
+    client_keys,
+    clients,
+    injection,
+    keys,
+    limits,
+    login,
+    partners,
+    passwords,
+    people,
+    rar,
+    scopes,
+    session_web,
+    sessions,
+    sockets,
+)
 
-MODULES: tuple[ModuleType, ...] = (audit_log, clients, keys, limits, partners, sockets)
+MODULES: tuple[ModuleType, ...] = (
+    audit_log,
+    client_keys,
+    clients,
+    injection,
+    keys,
+    limits,
+    login,
+    partners,
+    passwords,
+    people,
+    rar,
+    scopes,
+    session_web,
+    sessions,
+    sockets,
+)
 
-ACTIONS: dict[str, Callable[..., None]] = {
-    name: value
-    for module in MODULES
-    for name, value in vars(module).items()
-    if callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
-}
+ACTIONS: dict[str, Callable[..., None]] = {}
+for module in MODULES:
+    for name, value in vars(module).items():
+        own = callable(value) and getattr(value, "__module__", "") == module.__name__
+        if own and not name.startswith("_"):
+            assert name not in ACTIONS, f"two actions are named {name}"
+            ACTIONS[name] = value

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from authserver.db import table_of
 from authserver.models.network import ClientNetwork
 
+from ..expectations import given_out
 from ..forge import claims_of
 from ..runner import Run
 from ._terminal import command
@@ -38,6 +39,23 @@ def allow(run: Run, client: str, networks: list[str]) -> None:
 def set_redirect_uris(run: Run, client: str, uris: list[str]) -> None:
     """The client's codes go to ``uris`` alone."""
     run.world.services.clients.set_redirect_uris(client, uris)
+
+
+def save(run: Run, name: str, value: str) -> None:
+    """``{name}`` stands for ``value`` from now on."""
+    run.saved[name] = run.fill(value)
+
+
+def differ(run: Run, first: str, second: str) -> None:
+    """Two texts are not the same."""
+    assert run.fill(first) != run.fill(second)
+
+
+def at_once(run: Run, steps: list[dict[str, Any]]) -> None:
+    """Different requests at the same time; each gets an honest answer."""
+    for reply in run.at_once([run.request(step, []) for step in steps]):
+        assert reply.status < 500, reply
+        run.secrets |= given_out(reply)
 
 
 def same_answers(run: Run, steps: list[dict[str, Any]], expect: dict[str, Any]) -> None:

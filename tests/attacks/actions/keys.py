@@ -6,14 +6,19 @@ import json
 from typing import Any
 
 import pytest
+from plugins.app import MASTER
+from pydantic import SecretStr
 
-from authserver import clock
+from authserver import clock, crypto
+from authserver.app import create_app, services_of
 from authserver.errors import Invalid
 from authserver.keys import Key
 from authserver.purge import purge as purge_rows
 
+from .. import cast
 from ..forge import active_key, claims_of, header_of, signed
 from ..runner import Run
+from ..wire import WSGIWire
 
 ALG = "ES256"
 
@@ -40,14 +45,31 @@ def make_keys(run: Run, algs: list[str]) -> None:
     run.world.services.versions.forget()
 
 
-def sign_with_retired_key(run: Run, save: str) -> None:
-    """A token dated after its key retired, with the claims of ``{at}`` otherwise."""
+def rotate(run: Run) -> None:
+    """The next key signs, the one before has retired."""
+    _rotate(run)
+
+
+def sign_with_retired_key(run: Run, save: dict[str, str]) -> None:
+    """JWTs dated after their key retired, otherwise like ones that there are: ``save`` names both."""
     retired = active_key(run.world)
     _rotate(run)
     run.clock.walk(10)
-    claims = claims_of(run.saved["at"]) | {"iat": clock.now(), "exp": clock.now() + 300}
-    run.saved[save] = signed(retired.pair, header_of(run.saved["at"]), claims)
-    run.secrets.add(run.saved[save])
+    for name, like in save.items():
+        text = run.fill(f"{{{like}}}")
+        claims = claims_of(text) | {"iat": clock.now(), "exp": clock.now() + 300}
+        run.saved[name] = signed(retired.pair, header_of(text), claims)
+        run.secrets.add(run.saved[name])
+
+
+def restart(run: Run, master_keys: list[str]) -> None:
+    """The server has started anew with these master keys, the first of which seals."""
+    texts = {"k1": MASTER, "k2": "k2:" + crypto.b64u(bytes(range(32, 64)))}
+    given = SecretStr(",".join(texts[name] for name in master_keys))
+    app = create_app(run.world.services.settings.model_copy(update={"master_keys": given}))
+    run.apps.append(app)
+    run.world.app, run.world.services = app, services_of(app)
+    run.wire = WSGIWire(app, run.world.services.settings.issuer)
 
 
 def rotation_too_early(run: Run) -> None:
@@ -121,7 +143,8 @@ def metadata_is_true(run: Run) -> None:
     for name, url in document.items():
         path = url.removeprefix(issuer) if isinstance(url, str) else ""
         if path == "/authorize":
-            continue  # it answers with pages, see tests/web/test_authorize.py
+            _authorizes(run, document)
+            continue
         if path == "/userinfo":
             run.send({"status": 401, "error": "invalid_token"}, send=f"GET {path}")
         elif name.endswith("_endpoint"):
@@ -129,18 +152,63 @@ def metadata_is_true(run: Run) -> None:
         elif name.endswith("_uri"):
             run.send({"status": 200}, send=f"GET {url.removeprefix(issuer)}")
     form = {"grant_type": "client_credentials", "scope": "reports"}
-    working = {"client_secret_basic": "web1", "client_secret_post": "web_post"}
+    cast.client(run.world, "web_pkjwt")
+    working = {
+        "client_secret_basic": "web1",
+        "client_secret_post": "web_post",
+        "private_key_jwt": "web_pkjwt",
+    }
     assert set(document["token_endpoint_auth_methods_supported"]) == {*working, "none"}
     assert set(document["introspection_endpoint_auth_methods_supported"]) == set(working)
     assert set(document["revocation_endpoint_auth_methods_supported"]) == {*working, "none"}
+    # an assertion counts once, and that is remembered
+    remembered = {"web_pkjwt": {"replay": 1}}
     for client in working.values():
-        run.send({"status": 200, "issued": 1}, **{"send": "POST /token", "as": client, "form": form})
+        expect = {"status": 200, "issued": 1, "rows": remembered.get(client, {})}
+        run.send(expect, **{"send": "POST /token", "as": client, "form": form})
     for client in (*working.values(), "spa1"):
-        run.send({"status": 200}, **{"send": "POST /revoke", "as": client, "form": {"token": "x"}})
+        expect = {"status": 200, "rows": remembered.get(client, {})}
+        run.send(expect, **{"send": "POST /revoke", "as": client, "form": {"token": "x"}})
     granted = ["client_credentials", "authorization_code", "refresh_token"]
     assert document["grant_types_supported"] == granted
     for scope in document["scopes_supported"]:
         assert scope in run.world.services.scopes.all()
+
+
+def _authorizes(run: Run, document: dict[str, Any]) -> None:
+    """What is said of authorization requests is so, and nothing else is."""
+    base = {"send": "GET /authorize", "base": "AZ"}
+    known = {
+        "response_type": (["code"], ["token", "id_token", "code id_token", "none"]),
+        "code_challenge_method": (["S256"], ["plain"]),
+        "response_mode": (["query", "form_post"], ["fragment", "jwt", "query.jwt", "web_message"]),
+        "prompt": (["none", "login", "consent", "select_account"], ["create"]),
+    }
+    for name, member in (
+        ("response_type", "response_types_supported"),
+        ("code_challenge_method", "code_challenge_methods_supported"),
+        ("response_mode", "response_modes_supported"),
+        ("prompt", "prompt_values_supported"),
+    ):
+        right, wrong = known[name]
+        assert sorted(document[member]) == sorted(right), member
+        for value in right:
+            there = {"startswith": "/authorize/resume?"}
+            run.send(
+                {"status": 303, "location": there, "rows": {"interaction": 1}}, set={name: value}, **base
+            )
+        for value in wrong:
+            refused = {"params": {"iss": document["issuer"]}, "absent": ["code"]}
+            run.send(
+                {"status": 303, "location": refused, "audit": ["authz.rejected"]}, set={name: value}, **base
+            )
+    for name, member in (
+        ("request", "request_parameter_supported"),
+        ("request_uri", "request_uri_parameter_supported"),
+    ):
+        assert document[member] is False
+        run.send({"status": 303, "audit": [f"authz.rejected/{name}"]}, set={name: "x"}, **base)
+    assert document["authorization_response_iss_parameter_supported"] is True
 
 
 def _token(run: Run) -> str:

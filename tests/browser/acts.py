@@ -1,0 +1,64 @@
+"""What people do on the pages, by the words that they read there."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from .merchant import NAME
+from .stage import Stage
+
+# of the demo
+SHOP = "Corner Shop"
+BACK = f"Cancel and return to {NAME}"
+# asks for no payment
+TO_SEE_ACCOUNTS = "?authorization_details=&scope=openid+profile+email+accounts:read"
+PAY = re.compile(r"^Pay 1\s234\.50\sEUR$")
+
+
+def heading(page: Page, text: str) -> Locator:
+    return page.get_by_role("heading", level=1, name=text, exact=True)
+
+
+def button(page: Page, text: str | re.Pattern[str]) -> Locator:
+    return page.get_by_role("button", name=text, exact=True)
+
+
+def buy(page: Page, stage: Stage) -> None:
+    """In the demo's shop: pay with the bank, which asks who is there."""
+    page.goto(stage.shop)
+    button(page, "Pay with your bank").click()
+    expect(heading(page, "Sign in")).to_be_visible()
+
+
+def check_out(page: Page, stage: Stage, query: str = "") -> None:
+    """In the shop: pay with the bank, which asks who is there."""
+    page.goto(f"{stage.merchant.shop}/{query}")
+    button(page, "Pay with your bank").click()
+
+
+def sign_in(page: Page, stage: Stage, username: str = "dora", password: str = "") -> None:
+    page.get_by_label("User name or e-mail").fill(username)
+    page.get_by_label("Password", exact=True).fill(password or stage.password(username))
+    button(page, "Sign in").click()
+
+
+def reach_approval(page: Page, stage: Stage, username: str = "dora", query: str = "") -> None:
+    """From the shop to the page that asks for the payment."""
+    check_out(page, stage, query)
+    expect(heading(page, "Sign in")).to_be_visible()
+    sign_in(page, stage, username)
+    expect(heading(page, "Approve this payment?")).to_be_visible()
+
+
+def expect_receipt(page: Page, stage: Stage) -> None:
+    """The receipt of the second merchant, on its third origin."""
+    expect(heading(page, "Receipt")).to_be_visible()
+    assert page.url.startswith(f"{stage.merchant.receipts}/orders/")
+
+
+def expect_declined(page: Page, stage: Stage) -> None:
+    expect(heading(page, "Payment not made")).to_be_visible()
+    expect(page.get_by_text("access_denied")).to_be_visible()
+    assert page.url.startswith(f"{stage.merchant.receipts}/declined/")

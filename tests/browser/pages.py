@@ -1,0 +1,250 @@
+"""Every page that people can meet, and the way to it: for the tests of all pages, and for their pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from playwright.sync_api import Browser, Page, expect
+
+from .acts import PAY, SHOP, TO_SEE_ACCOUNTS, button, buy, check_out, heading, reach_approval, sign_in
+from .merchant import NAME, PAYMENT
+from .stage import Stage
+
+Show = Callable[[Page, Stage], None]
+PAGES: dict[str, Show] = {}
+# those of which docs/pages.md has pictures
+PICTURED: list[str] = []
+# the longest that a payment may be: nothing of it may be cut off, or push anything off the page
+LONG = PAYMENT | {
+    "instructedAmount": {"amount": "9999999999.99", "currency": "EUR"},
+    "creditorName": "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamte AG",
+    "creditorAccount": {"iban": "MT84MALT011000012345MTLCAST001S", "bic": "COBADEFFXXX"},
+    "remittanceInformationUnstructured": "Rechnung" + "-2026-11-24" * 12,
+}
+
+
+def page_of(title: str, *, pictured: bool = True) -> Callable[[Show], Show]:
+    """Registers the way to a page, which is there when its ``title`` is; it has the function's name."""
+
+    def register(way: Show) -> Show:
+        def show(page: Page, stage: Stage) -> None:
+            way(page, stage)
+            expect(heading(page, title)).to_be_visible()
+
+        name = way.__name__.replace("_", "-")
+        PAGES[name] = show
+        if pictured:
+            PICTURED.append(name)
+        return way
+
+    return register
+
+
+@page_of("Where people approve payments")
+def home(page: Page, stage: Stage) -> None:
+    page.goto(stage.issuer)
+
+
+@page_of("Your basket")
+def shop(page: Page, stage: Stage) -> None:
+    page.goto(stage.shop)
+
+
+@page_of("Waiting for your bank")
+def shop_waiting(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    page.goto(stage.order("open"))
+
+
+@page_of("Your payment is being made")
+def shop_paying(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    page.goto(stage.order("paying"))
+
+
+@page_of("Did this payment go through?")
+def shop_unclear(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    page.goto(stage.order("open", doubt=1))
+
+
+@page_of("Sign in")
+def login(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+
+
+@page_of("Sign in")
+def login_refused(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    sign_in(page, stage, "nobody", "not the password at all")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@page_of(f"Allow {NAME}?")
+def consent(page: Page, stage: Stage) -> None:
+    check_out(page, stage, TO_SEE_ACCOUNTS + "&prompt=consent")
+    sign_in(page, stage)
+
+
+@page_of("Approve this payment?")
+def approve_payment(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    sign_in(page, stage, "alice")
+
+
+@page_of("Receipt")
+def receipt(page: Page, stage: Stage) -> None:
+    approve_payment(page, stage)
+    button(page, re.compile("^Pay ")).click()
+
+
+@page_of("Payment not made")
+def shop_declined(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    button(page, f"Cancel and return to {SHOP}").click()
+
+
+@page_of("This answer is not for this browser", pictured=False)
+def shop_notice(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.shop}/shop/callback?state=unknown")
+
+
+@page_of("Approve this payment?", pictured=False)
+def approve_long_names(page: Page, stage: Stage) -> None:
+    check_out(page, stage, "?" + urlencode({"authorization_details": json.dumps([LONG])}))
+    sign_in(page, stage)
+
+
+@page_of("This request is too old")
+def expired(page: Page, stage: Stage) -> None:
+    reach_approval(page, stage)
+    stage.let_expire(page.url)
+    page.reload()
+
+
+@page_of("This request was answered already")
+def answered(page: Page, stage: Stage) -> None:
+    reach_approval(page, stage)
+    button(page, PAY).click()
+    expect(heading(page, "Receipt")).to_be_visible()
+    page.go_back()
+
+
+@page_of("This request cannot be answered")
+def unknown_client(page: Page, stage: Stage) -> None:
+    page.goto(stage.merchant.ask(client_id="nobody"))
+
+
+@page_of("Nothing is here")
+def not_found(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/there/is/no/such/page")
+
+
+@page_of("This request belongs to another browser", pictured=False)
+def foreign(page: Page, stage: Stage) -> None:
+    reach_approval(page, stage)
+    page.context.clear_cookies()
+    page.reload()
+
+
+@page_of("Going back to the application", pictured=False)
+def going_back(page: Page, stage: Stage) -> None:
+    page.route("**/form_post.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
+    reach_approval(page, stage, query="?response_mode=form_post")
+    button(page, PAY).click()
+
+
+@page_of("This page is out of date")
+def out_of_date(page: Page, stage: Stage) -> None:
+    check_out(page, stage)
+    expect(heading(page, "Sign in")).to_be_visible()
+    page.context.clear_cookies()
+    sign_in(page, stage)
+    expect(page.get_by_role("link", name="Go on from here")).to_be_visible()
+
+
+@page_of("Choose a password")
+def enrol(page: Page, stage: Stage) -> None:
+    page.goto(stage.enrolment())
+
+
+@page_of("Choose a password")
+def enrol_refused(page: Page, stage: Stage) -> None:
+    page.goto(stage.enrolment())
+    for label in ("New password", "The same once more"):
+        page.get_by_label(label).fill("passwordpassword")
+    button(page, "Set password").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@page_of("Sign in", pictured=False)
+def password_set(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login?notice=password_set")
+
+
+@page_of("This link no longer works", pictured=False)
+def link_over(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/enrol?token={'x' * 43}")
+
+
+@page_of("Your account")
+def account(page: Page, stage: Stage) -> None:
+    name = stage.newcomer()
+    _sign_in_elsewhere(page, stage, name)
+    check_out(page, stage, TO_SEE_ACCOUNTS)
+    sign_in(page, stage, name)
+    button(page, "Allow").click()
+    expect(heading(page, "Receipt")).to_be_visible()
+    page.goto(f"{stage.issuer}/account")
+
+
+@page_of("Your account", pictured=False)
+def account_of_a_newcomer(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login")
+    sign_in(page, stage, stage.newcomer())
+
+
+@page_of("Change your password")
+def password(page: Page, stage: Stage) -> None:
+    account_of_a_newcomer(page, stage)
+    page.get_by_role("link", name="Change your password").click()
+
+
+@page_of("Change your password", pictured=False)
+def password_refused(page: Page, stage: Stage) -> None:
+    password(page, stage)
+    page.get_by_label("Current password").fill("not the password at all")
+    for label in ("New password", "The new one once more"):
+        page.get_by_label(label, exact=True).fill("three green kettles sing")
+    button(page, "Change password").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@page_of("Sign out?")
+def logout(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login")
+    sign_in(page, stage)
+    button(page, "Sign out").click()
+
+
+@page_of("You are signed out")
+def signed_out(page: Page, stage: Stage) -> None:
+    logout(page, stage)
+    expect(heading(page, "Sign out?")).to_be_visible()
+    button(page, "Sign out").click()
+
+
+def _sign_in_elsewhere(page: Page, stage: Stage, name: str) -> None:
+    browser = page.context.browser
+    assert isinstance(browser, Browser)
+    elsewhere = browser.new_context()
+    try:
+        tab = elsewhere.new_page()
+        tab.goto(f"{stage.issuer}/login")
+        sign_in(tab, stage, name)
+        expect(heading(tab, "Your account")).to_be_visible()
+    finally:
+        elsewhere.close()

@@ -1,0 +1,50 @@
+// A public client made with openid-client, driven line by line: each line of the input is a step as JSON,
+// each line of the output what came of it: {"ok": …} or {"error": {"name", "code", "error"}}.
+import { createInterface } from "node:readline";
+import { webcrypto } from "node:crypto";
+
+globalThis.crypto ??= webcrypto; // Node.js 18 has it, under another name
+const oidc = await import("openid-client");
+
+let config, verifier, state, nonce, subject;
+
+const steps = {
+  // Finds the issuer by its metadata; plain http is for its loopback address.
+  async discover({ issuer, client_id }) {
+    config = await oidc.discovery(new URL(issuer), client_id, undefined, oidc.None(), {
+      execute: [oidc.allowInsecureRequests],
+    });
+    return { issuer: config.serverMetadata().issuer, pkce: config.serverMetadata().supportsPKCE() };
+  },
+  // The address to which the person's browser goes.
+  async authorize(parameters) {
+    verifier = oidc.randomPKCECodeVerifier();
+    state = oidc.randomState();
+    nonce = oidc.randomNonce();
+    const challenge = await oidc.calculatePKCECodeChallenge(verifier);
+    const sent = { ...parameters, state, nonce, code_challenge: challenge, code_challenge_method: "S256" };
+    return oidc.buildAuthorizationUrl(config, sent).href;
+  },
+  // Judges what came back (state, iss), redeems the code, and judges the ID token (signature, nonce, …).
+  async callback({ url }) {
+    const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };
+    const tokens = await oidc.authorizationCodeGrant(config, new URL(url), checks);
+    subject = tokens.claims().sub;
+    return { ...tokens, claims: tokens.claims() };
+  },
+  userinfo: ({ access_token }) => oidc.fetchUserInfo(config, access_token, subject),
+  refresh: ({ refresh_token }) => oidc.refreshTokenGrant(config, refresh_token),
+  revoke: ({ token }) => oidc.tokenRevocation(config, token).then(() => null),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { step, ...given } = JSON.parse(line);
+  let said;
+  try {
+    said = { ok: await steps[step](given) };
+  } catch (error) {
+    const cause = error.cause ?? {};
+    said = { error: { name: error.name, code: error.code, error: error.error, cause: cause.message, text: error.message } };
+  }
+  process.stdout.write(`${JSON.stringify(said)}\n`);
+}
