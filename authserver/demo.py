@@ -202,7 +202,7 @@ def _read(path: Path) -> _Known:
         return _Known(
             {entry["client_id"]: entry["client_secret"] for entry in entries if entry["client_secret"]},
             {entry["username"]: entry["password"] for entry in content.get("users", ()) if entry["password"]},
-            content.get("initial_access_token") or "",
+            str(content.get("initial_access_token") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return _Known()
