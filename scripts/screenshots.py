@@ -28,14 +28,14 @@ def main(names: list[str]) -> int:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, Stage(Path(directory)) as stage, chromium() as browser:
         for name in names or PICTURED:
-            context = open_context(browser, reduced_motion="reduce")
+            context = open_context(browser)
             page = context.new_page()
             PAGES[name](page, stage)
             page.evaluate(SETTLE)
             for size, viewport in SIZES.items():
                 page.set_viewport_size(viewport)
                 for scheme in SCHEMES:
-                    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                    page.emulate_media(color_scheme=scheme)
                     page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png", full_page=True)
             context.close()
             print(name)

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import pytest
 from services import PostgresCluster, RedisServer, postgres_missing, redis_missing
 
-pytest_plugins = ["plugins.skips", "plugins.spec", "plugins.app", "plugins.people", "asking"]
+pytest_plugins = [
+    "plugins.skips", "plugins.spec", "plugins.groups", "plugins.app", "plugins.people", "asking",
+]  # fmt: skip
+    "plugins.skips",
+    "plugins.spec",
+    "plugins.groups",
+    "plugins.app",
+    "plugins.people",
+    "asking",
+]
 
 
 @pytest.fixture(scope="session")

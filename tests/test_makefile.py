@@ -90,7 +90,7 @@ def test_test_installs_services_first_and_passes_arguments_on() -> None:
     assert plan[-3:] == [
         "python3 scripts/bootstrap.py dev",
         "scripts/install-test-services.sh",
-        ".venv/bin/python -m pytest -k par",
+        ".venv/bin/python -m pytest -n 3 --dist loadgroup -k par",
     ]
 
 
@@ -278,7 +278,7 @@ class Machine:
         shutil.copy(ROOT / "tests/node/package-lock.json", self.node)
         shutil.copy(self.node / "package-lock.json", self.stamp)
         self.has("id", "echo ${USER_ID:-1000}")
-        for program in ("initdb", "chromium", "node"):
+        for program in ("initdb", "chromium", "node", "curl"):
             self.has(program)
         for program in ("apt-get", "npm"):
             self.has(program, f'echo "{program} $*" >>{self.calls}; exit ${{FAILS:-0}}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,11 +127,11 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         "path": path,
         "client_id": merchant["client_id"],
     }
-    commands = "\n".join("  " + command.format(**places) for command in COMMANDS)
     if not with_api:
         click.echo(f"\nIssuer {issuer}. The payments API of the demo is in the project's checkout alone.")
         return
-    click.echo(LINES.format(commands=commands, **places))
+    lines = commands(places, with_curl=shutil.which("curl") is not None)
+    click.echo(LINES.format(commands="\n".join(f"  {line}" for line in lines), **places))
 
 
 def _credentials(content: dict[str, Any]) -> list[tuple[str, str]]:
@@ -152,15 +153,34 @@ def _answers(address: str) -> bool:
     return False
 
 
-COMMANDS = (
-    'SECRET=$(python3 -c \'import json; print(json.load(open("{path}"))["clients"][0]["client_secret"])\')',
+def commands(places: dict[str, Any], with_curl: bool) -> list[str]:
+    """Lines for a shell that get a token and pay with it; by Python alone where there is no curl."""
+    lines = (FROM_FILE, *BY_CURL) if with_curl else (FROM_FILE, *BY_PYTHON)
+    return [line.format(**places) for line in lines]
+
+
+FROM_FILE = (
+    'SECRET=$(python3 -c \'import json; print(json.load(open("{path}"))["clients"][0]["client_secret"])\')'
+)
+FROM_ANSWER = "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])'"
+ORDER = (
+    '{{"instructedAmount": {{"amount": "12.50", "currency": "EUR"}}, '
+    '"creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}'
+)
+BY_CURL = (
     "TOKEN=$(curl -s -u {client_id}:$SECRET -d grant_type=client_credentials "
-    "-d scope=payments:initiate {issuer}/token | "
-    "python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])')",
+    f"-d scope=payments:initiate {{issuer}}/token | {FROM_ANSWER})",
     'curl -s {api}/payments -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: order-1" '
-    '-H "Content-Type: application/json" '
-    '-d \'{{"instructedAmount": {{"amount": "12.50", "currency": "EUR"}}, '
-    '"creditorName": "Corner shop", "creditorAccount": {{"iban": "DE89370400440532013000"}}}}\'',
+    f"-H \"Content-Type: application/json\" -d '{ORDER}'",
+)
+BY_PYTHON = (
+    "post() {{ python3 -c 'import sys, urllib.request as web; url, body, *headers = sys.argv[1:]; "
+    'print(web.urlopen(web.Request(url, body.encode(), dict(h.split(": ", 1) for h in headers)))'
+    '.read().decode())\' "$@"; }}',
+    "TOKEN=$(post {issuer}/token 'grant_type=client_credentials&scope=payments:initiate' "
+    f'"Authorization: Basic $(printf %s "{{client_id}}:$SECRET" | base64 -w 0)" | {FROM_ANSWER})',
+    f'post {{api}}/payments \'{ORDER}\' "Authorization: Bearer $TOKEN" "Idempotency-Key: order-1" '
+    '"Content-Type: application/json"',
 )
 LINES = """
 Open this in a browser:  {issuer}

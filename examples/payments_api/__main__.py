@@ -39,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         port=options.port,
         interface=Interfaces.WSGI,
         workers=options.workers,
-        blocking_threads=16,
+        # the shop waits for the API, which is here too
+        blocking_threads=64,
         websockets=False,
         workers_kill_timeout=3,
         log_level=LogLevels.error,

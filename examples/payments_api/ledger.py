@@ -7,13 +7,12 @@ workers agree; whatever must happen once is one statement whose row count is the
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import time
 from typing import Any
 
+from .database import Database
 from .payment import Money, Payment, Refund
 
 _SCHEMA = """
@@ -34,11 +33,10 @@ CREATE INDEX IF NOT EXISTS approval_key ON approval (client_id, key);
 """
 # What a file of an earlier version lacks.
 _ADDED = ("bic", "remittance", "debtor_iban", "subject")
-# An approval may be shown again for as long as it can be refreshed, so its request is remembered for good.
+# An approval pays once and not once a day: its request is remembered for good.
 _FORGET = """DELETE FROM request WHERE rowid IN (SELECT rowid FROM request WHERE since < ? AND NOT EXISTS (
     SELECT 1 FROM approval a WHERE a.client_id = request.client_id AND a.key = request.key) LIMIT 100)"""
 _TURN = " WHERE client_id = ? AND key = ? AND attempt = ? AND status IS NULL"
-_BUSY_SECONDS = 2.0
 _LEASE_SECONDS = 60
 _KEEP_SECONDS = 24 * 3600
 _REFUND_REFUSED = {
@@ -93,11 +91,8 @@ class Ledger:
     """The tables in the file `path`, for any number of threads and workers."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connection() as db:
-            _switch_to_wal(db)
-            db.executescript(_SCHEMA)
+        self._database = Database(path, _SCHEMA)
+        with self._database.transaction() as db:
             there = {row["name"] for row in db.execute("PRAGMA table_info (payment)")}
             for column in _ADDED:
                 if column not in there:
@@ -109,7 +104,7 @@ class Ledger:
         KeyReused if its key stands for something else, InProgress if another has the turn.
         """
         now = time()
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute(_FORGET, (now - _KEEP_SECONDS,))
             request = _bound(db, request)
             who = (request.client_id, request.key)
@@ -135,7 +130,7 @@ class Ledger:
 
     def give_back(self, turn: Turn) -> None:
         """Let the next attempt at the request begin at once, after this one failed."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             values = (time() - _LEASE_SECONDS, *_whose(turn))
             db.execute("UPDATE request SET since = ?" + _TURN, values)
 
@@ -143,7 +138,7 @@ class Ledger:
         """Store the payment together with the answer to its request, and return that."""
         body = {"id": turn.resource_id, "status": "accepted", **payment.as_json()}
         row = (turn.resource_id, turn.request.client_id, payment.creditor_name, payment.iban)
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             _hold(db, turn)
             values = (*row, payment.money.minor, payment.money.currency)
             more = (payment.bic, payment.remittance, payment.debtor_iban, subject)
@@ -154,7 +149,7 @@ class Ledger:
         """Store the refund, if the payment has that much left, together with the answer to its request."""
         money = refund.money
         owner = (refund.payment_id, turn.request.client_id, money.currency)
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             _hold(db, turn)
             # Check and change are one statement: two refunds cannot both see the same remainder.
             sql = (
@@ -173,7 +168,7 @@ class Ledger:
 
         UnknownPayment if there is none of that id.
         """
-        with self._connection() as db:
+        with self._database.connection() as db:
             sql = "SELECT * FROM payment WHERE id = ? AND client_id = ? AND (? = client_id OR subject = ?)"
             row = db.execute(sql, (payment_id, client_id, subject, subject)).fetchone()
         if row is None:
@@ -188,22 +183,6 @@ class Ledger:
             **payment.as_json(),
             "refundedAmount": refunded.as_json(),
         }
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-        db.row_factory = sqlite3.Row
-        try:
-            yield db
-        finally:
-            db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
 
 
 def _bound(db: sqlite3.Connection, request: Request) -> Request:
@@ -238,16 +217,3 @@ def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> Answer:
     values = (answer.status, json.dumps(answer.body), *_whose(turn))
     db.execute("UPDATE request SET status = ?, body = ?" + _TURN, values)
     return answer
-
-
-def _switch_to_wal(db: sqlite3.Connection) -> None:
-    # The busy timeout does not cover this statement when several workers start at once.
-    ends_at = monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if monotonic() > ends_at:
-                raise
-            sleep(0.01)

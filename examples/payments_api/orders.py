@@ -17,12 +17,12 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
 from typing import Any
+
+from .database import Database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shop_order (
@@ -35,7 +35,6 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created);
 CREATE INDEX IF NOT EXISTS shop_order_state ON shop_order (state, since);
 """
-_BUSY_SECONDS = 2.0
 # Longer than any call to the issuer or the API: whoever has not finished by then has died.
 _LEASE_SECONDS = 60
 _KEEP_SECONDS = 24 * 3600
@@ -81,19 +80,16 @@ class Orders:
     """The tables in the file `path`, for any number of threads and workers."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connection() as db:
-            db.executescript(_SCHEMA)
+        self._database = Database(path, _SCHEMA)
 
     def basket_of(self, browser: str) -> int:
         """Return the number of the basket that this browser fills: one more than it has paid."""
-        with self._connection() as db:
+        with self._database.connection() as db:
             return _basket(db, _digest(browser))
 
     def order(self, browser: str, basket: int) -> Order | None:
         """Return the order of this basket, made now if it is the first time; None for an unknown basket."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             _forget(db, time())
             if basket == _basket(db, _digest(browser)):
                 order_id = "".join(secrets.choice(_LETTERS) for _ in range(10))
@@ -104,7 +100,7 @@ class Orders:
 
     def find(self, browser: str, order_id: str) -> Order | None:
         """Return an order of this browser; None if it has none of that id."""
-        with self._connection() as db:
+        with self._database.connection() as db:
             return _order(db, "browser = ? AND id = ?", _digest(browser), order_id)
 
     def send(self, order: Order) -> Attempt | None:
@@ -112,7 +108,7 @@ class Orders:
         state, nonce, code_verifier = (secrets.token_urlsafe(32) for _ in range(3))
         attempt = Attempt(order.id, state, nonce, code_verifier)
         now = time()
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if not _move(db, order.id, "sent", *_free()):
                 return None
             row = (attempt.id, order.id, now, attempt.nonce, attempt.code_verifier)
@@ -121,7 +117,7 @@ class Orders:
 
     def attempt(self, browser: str, state: str) -> Attempt | None:
         """Return the attempt of this browser with this state; None for whatever else came back."""
-        with self._connection() as db:
+        with self._database.connection() as db:
             sql = "SELECT a.* FROM attempt a JOIN shop_order o ON o.id = a.order_id"
             values = (_digest(state), _digest(browser))
             row = db.execute(sql + " WHERE a.state = ? AND o.browser = ?", values).fetchone()
@@ -131,7 +127,7 @@ class Orders:
 
     def take(self, attempt: Attempt) -> bool:
         """Tell whether this attempt, and no other, may now turn its code into a payment."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if not _use(db, attempt) or not _move(db, attempt.order_id, "paying", *_free()):
                 return False
             mine = (attempt.id, attempt.order_id)
@@ -140,50 +136,34 @@ class Orders:
 
     def hold(self, attempt: Attempt, access_token: str) -> bool:
         """Tell whether the token rests here; False if this attempt was too slow and lost the order."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             sql = "UPDATE shop_order SET token = ? WHERE id = ? AND " + _HELD
             return db.execute(sql, (access_token, attempt.order_id, attempt.id)).rowcount == 1
 
     def paid(self, order_id: str, receipt: dict[str, Any]) -> None:
         """The order is paid, for good."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if _move(db, order_id, "paid", "state <> 'paid'"):
                 sql = "UPDATE shop_order SET receipt = ?, doubt = 0 WHERE id = ?"
                 db.execute(sql, (json.dumps(receipt), order_id))
 
     def refused(self, attempt: Attempt, reason: str) -> None:
         """The bank did not let this attempt through: the order is declined unless another one has it."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if _use(db, attempt) and _move(db, attempt.order_id, "declined", "state = 'sent'"):
                 _explain(db, attempt.order_id, reason)
 
     def failed(self, order_id: str, attempt_id: str | None, reason: str) -> None:
         """Nothing was paid by the attempt that had the order, and nothing will be."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if _move(db, order_id, "declined", _HELD, attempt_id):
                 _explain(db, order_id, reason)
 
     def doubted(self, order_id: str, attempt_id: str | None) -> None:
         """Nobody can be asked any more whether this attempt paid: only a new approval will tell."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if _move(db, order_id, "declined", _HELD, attempt_id):
                 db.execute("UPDATE shop_order SET doubt = 1 WHERE id = ?", (order_id,))
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-        db.row_factory = sqlite3.Row
-        try:
-            yield db
-        finally:
-            db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")  # an exception closes the connection instead, which rolls back
 
 
 _HELD = "state = 'paying' AND attempt = ?"

@@ -9,9 +9,9 @@ import httpx
 from .settings import ShopSettings
 
 TIMEOUT_SECONDS = 10.0
-# In the demo the API is served by the same threads: some must be left to answer, and nobody waits long.
-AT_A_TIME = 6
-PLACE_SECONDS = 1.0
+# In the demo the API is served by the same threads (__main__.py): most must be left to answer.
+AT_A_TIME = 16
+PLACE_SECONDS = 5.0
 
 
 class TokenRefused(Exception):

@@ -53,6 +53,13 @@ SHARED = {
     "audit": "AU 001 002 008 009 010 012 013",
 }
 
+# actions that touch nobody but the people of their case: such cases share an app with others
+CONTAINED = {
+    "at_once", "auth_time", "basic_in_capitals", "details_refused", "details_taken", "differ", "disable",
+    "enable", "end_sessions", "listed_gids", "new_password", "nobody_was_asked", "revocation_list", "save",
+    "shape_of_jwks", "texts_refused", "withdraw_consent",
+}  # fmt: skip
+
 STEP_KEYS = {
     "send": {
         "send", "as", "auth", "form", "body", "json", "query", "headers", "type", "address", "chunked",
@@ -95,8 +102,9 @@ class Case:
 
     @property
     def plain(self) -> bool:
-        """Whether requests are all it takes: such cases follow one another on one app."""
-        return not (self.settings or self.clock or self.tampers or any("do" in step for step in self.steps))
+        """Whether it changes nothing for others: such cases follow one another on one app."""
+        alone = any(step.get("do", "save") not in CONTAINED for step in self.steps)
+        return not (self.settings or self.clock or self.tampers or alone)
 
 
 def shared_ids() -> dict[str, list[str]]:

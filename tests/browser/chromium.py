@@ -44,7 +44,11 @@ def chromium() -> Iterator[Browser]:
 
 
 def open_context(browser: Browser, **options: Any) -> BrowserContext:
-    """A browser that knows nothing yet, with a desktop's window unless ``options`` say otherwise."""
-    context = browser.new_context(**({"viewport": SIZES["desktop"]} | options))
+    """A browser that knows nothing yet, with a desktop's window unless ``options`` say otherwise.
+
+    Its person wants no motion: colours change at once then, not in steps that nobody reads by.
+    """
+    usual = {"viewport": SIZES["desktop"], "reduced_motion": "reduce"}
+    context = browser.new_context(**(usual | options))
     context.set_default_timeout(DEADLINE_MS)
     return context

@@ -45,13 +45,14 @@ class Stage:
     """``authserver demo run`` with limits that no test reaches, and the same database in this process."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        # the demo is started in ``directory``, as people do in the project's folder: pages name its files so
+        self.directory = directory / "instance"
         port = _two_ports()
         self.issuer, self.shop = f"http://localhost:{port}", f"http://127.0.0.1:{port + 1}"
         self.merchant = Merchant(self.issuer)
         self.environment = {
-            "AUTHSERVER_INSTANCE_DIR": str(directory),
-            "SHOP_DATABASE": str(directory / ORDERS),
+            "PYTHONPATH": str(ROOT),
+            "SHOP_DATABASE": str(self.directory / ORDERS),
             **{f"AUTHSERVER_{name.upper()}": value for name, value in SETTINGS.items()},
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AUTHSERVER_")}
@@ -60,7 +61,7 @@ class Stage:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "authserver", "demo", "run", "--port", str(port)],
-                cwd=ROOT,
+                cwd=directory,
                 env=inherited | self.environment,
                 stdout=log,
                 stderr=log,
@@ -77,7 +78,8 @@ class Stage:
         return self
 
     def _prepare(self) -> None:
-        settings = Settings.load(self.environment | {"AUTHSERVER_ISSUER": self.issuer}, cache_confirm_ms=10)
+        here = {"issuer": self.issuer, "instance_dir": self.directory, "cache_confirm_ms": 10}
+        settings = Settings.load(self.environment, **here)
         self.services = services_of(create_app(settings))
         self.demo: dict[str, Any] = json.loads((self.directory / "demo.json").read_text())
         self._register(self.merchant)

@@ -47,8 +47,7 @@ def test_a_page_is_for_everybody_and_fits_on_a_small_phone(
 ) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not installed (npm ci --prefix tests/node)")
-    # colours change at once then, not in steps that nobody reads by
-    page = open_context(reduced_motion="reduce").new_page()
+    page = open_context().new_page()
     PAGES[name](page, stage)
     # not by a script element, which the pages' content policy forbids
     page.evaluate(AXE.read_text())
@@ -56,5 +55,5 @@ def test_a_page_is_for_everybody_and_fits_on_a_small_phone(
         page.set_viewport_size(viewport)
         assert page.evaluate(OVERFLOW) == [], size
         for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.emulate_media(color_scheme=scheme)
             assert violations(page) == [], f"{size}, {scheme}"

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from shopping import CALLBACK, Buyer, Market, heading, words
 from werkzeug import Response
 
@@ -584,3 +585,34 @@ def test_an_api_without_a_demo_has_no_shop(tmp_path: Path) -> None:
     path.write_text('{"issuer": "https://as.example", "clients": [{"client_id": "demo-shop"}]}')
     with pytest.raises(SettingsError, match="must know"):
         ShopSettings.from_environ({"PAYMENTS_DEMO": str(path)})
+
+
+@pytest.mark.spec("RFC 8252", "7.3")
+def test_the_demo_app_gets_a_token_on_any_port_of_its_own_device_without_a_secret(
+    market: Market, alice: Buyer
+) -> None:
+    callback, verifier = "http://127.0.0.1:49152/callback", "v" * 43
+    asked = {
+        "response_type": "code",
+        "client_id": "demo-app",
+        "redirect_uri": callback,
+        "scope": "openid profile accounts:read offline_access",
+        "code_challenge": create_s256_code_challenge(verifier),
+        "code_challenge_method": "S256",
+    }
+    login = alice.get(f"{market.issuer.url}/authorize?{urlencode(asked)}")
+    secret = {"username": "alice", "password": market.password("alice")}
+    consent = alice.follow(alice.submit(login, "/login", **secret))
+    assert "Demo app" in words(consent)
+    answer = alice.submit(consent, "/consent", decision="approve").headers["Location"]
+    assert answer.startswith(f"{callback}?code=")
+    form = {
+        "grant_type": "authorization_code",
+        "code": parse_qs(urlsplit(answer).query)["code"][0],
+        "redirect_uri": callback,
+        "code_verifier": verifier,
+        "client_id": "demo-app",
+    }
+    tokens = httpx.post(f"{market.issuer.url}/token", data=form).json()
+    assert tokens["scope"] == asked["scope"]
+    assert {"access_token", "id_token", "refresh_token"} <= set(tokens)

@@ -97,6 +97,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if path := config.getoption("spec_report"):
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--spec-report needs a run in one process, without -n")
         config.pluginmanager.register(SpecReport(path.absolute()), "spec-report")
 
 

@@ -13,32 +13,24 @@ from ..wire import Request
 from ._terminal import command
 
 
-def disable_user(run: Run, name: str) -> None:
-    """An operator disables the person."""
-    _told(run, "users", "disable", run.person(name).username)
-
-
-def enable_user(run: Run, name: str) -> None:
-    """An operator enables the person again."""
-    _told(run, "users", "enable", run.person(name).username)
-
-
-def end_sessions(run: Run, name: str) -> None:
+def end_sessions(run: Run, user: str) -> None:
     """An operator signs the person out everywhere."""
-    _told(run, "users", "end-sessions", run.person(name).username)
+    result = command(run, "users", "end-sessions", run.person(user).username)
+    assert result.exit_code == 0, result.output
+    run.world.services.versions.forget()
 
 
-def new_password(run: Run, name: str) -> None:
+def new_password(run: Run, user: str) -> None:
     """The person sets a new password by a link that an operator made."""
-    services, person = run.world.services, run.person(name)
+    services, person = run.world.services, run.person(user)
     link = services.links.make(person.user_id, "reset")
     run.secrets.add(link)
     assert services.password_reset.set(link, person.password + " again")
 
 
-def withdraw_consent(run: Run, name: str, client: str) -> None:
+def withdraw_consent(run: Run, user: str, client: str) -> None:
     """The person allows the client nothing any more."""
-    assert run.world.services.consents.withdraw(run.person(name).user_id, client)
+    assert run.world.services.consents.withdraw(run.person(user).user_id, client)
 
 
 def remove_scope(run: Run, name: str) -> None:
@@ -81,9 +73,3 @@ def quality_of_codes(run: Run, count: int) -> None:
         assert len(set(letters)) > 8, letters
     rising = sum(first < second for first, second in itertools.pairwise(codes))
     assert 0.3 < rising / (count - 1) < 0.7
-
-
-def _told(run: Run, *arguments: str) -> None:
-    result = command(run, *arguments)
-    assert result.exit_code == 0, result.output
-    run.world.services.versions.forget()
