@@ -10,13 +10,6 @@ from services import PostgresCluster, RedisServer, postgres_missing, redis_missi
 pytest_plugins = [
     "plugins.skips", "plugins.spec", "plugins.groups", "plugins.app", "plugins.people", "asking",
 ]  # fmt: skip
-    "plugins.skips",
-    "plugins.spec",
-    "plugins.groups",
-    "plugins.app",
-    "plugins.people",
-    "asking",
-]
 
 
 @pytest.fixture(scope="session")
