@@ -18,6 +18,7 @@ from ..db import Database, table_of
 from ..errors import Invalid
 from ..models.partner import ClientRegistration
 from ..partners import Invitation, Partners
+from . import metadata
 from .metadata import SECRET_METHODS
 from .registry import Clients
 from .rows import clients, living
@@ -118,16 +119,21 @@ class Registrations:
         There is one only when the client authenticates with secrets from now on and did not before. Spent
         when it was deleted meanwhile; Invalid for metadata that do not fit together.
         """
+        # without PKCE is what operators alone register
+        metadata.judge({"require_pkce": True} | values)
         had = old.values["token_endpoint_auth_method"] in SECRET_METHODS
         needs = values["token_endpoint_auth_method"] in SECRET_METHODS
         secret, hash_ = self._clients.new_secret(old.client_id) if needs and not had else (None, None)
         changes = {"described": described, "updated_at": clock.now()}
         changed = sorted(name for name in COLUMNS if values[name] != old.values[name])
-        with self._clients.replacing(old.client_id, values, hash_) as connection:
-            if connection.execute(update(table).where(_still(old)).values(changes)).rowcount != 1:
-                raise Spent
-            detail = {"changed": changed}
-            self._record(connection, Event.REGISTRATION_UPDATED, old.client_id, old.token_id, detail)
+        try:
+            with self._clients.replacing(old.client_id, values, hash_) as connection:
+                if connection.execute(update(table).where(_still(old)).values(changes)).rowcount != 1:
+                    raise Spent
+                detail = {"changed": changed}
+                self._record(connection, Event.REGISTRATION_UPDATED, old.client_id, old.token_id, detail)
+        except Invalid:
+            raise Spent from None
         new = Registration(
             old.client_id, old.state, old.token_id, old.digest, values, described, old.registered_at
         )

@@ -227,11 +227,10 @@ class Clients:
     def replacing(
         self, client_id: str, values: dict[str, Any], hash_: str | None = None
     ) -> Iterator[Connection]:
-        """The client's metadata are ``values``, its secrets fit, and the block's work is done, or nothing is.
+        """The client's metadata are ``values`` (judged), its secrets fit, and the block's work is done too.
 
-        Invalid if the values do not fit together, or there is no such client.
+        Invalid, and nothing changes, when there is no such client.
         """
-        metadata.judge({"require_pkce": True} | values)
         with self._changing(client_id, values) as connection:
             if values["token_endpoint_auth_method"] not in SECRET_METHODS:
                 connection.execute(delete(secrets).where(secrets.c.client_id == client_id))

@@ -201,7 +201,9 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
 
     def _refused(self, endpoint: str, address: str, error: ProtocolError) -> Answer:
         if error.event:
-            entry = Entry(Event(error.event), "denied", error.reason, client_id=error.client_id)
+            entry = Entry(
+                Event(error.event), "denied", error.reason, client_id=error.client_id, detail=error.detail
+            )
             self.audit.record(entry)
             self._throttle.failed(
                 endpoint, address, error.client_id if error.error == "invalid_client" else ""

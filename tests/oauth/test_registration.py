@@ -339,6 +339,8 @@ def test_metadata_that_are_not_taken_are_refused_for_their_reason(world: World) 
         answer = register(world, CODE | document, token=token)
         assert refused(answer, error), (document, answer.data)
         assert reasons(world)[known:] == [reason], document
+    token_id = world.services.partners.all()[0].token_id
+    assert all(row["detail"] == {"token_id": token_id} for row in world.events("registration.rejected"))
     assert count(world, Client) == before
 
 
@@ -445,6 +447,7 @@ def test_an_update_widens_nothing_beyond_the_policy(world: World) -> None:
         ({"authorization_details_types": ["nosuch"]}, META),
     ):
         assert refused(update(world, told, **(CODE | members)), error), members
+    assert {row["client_id"] for row in world.events("registration.rejected")} == {told["client_id"]}
     # also when the invitation's own time is over
     world.services.partners.revoke(world.services.partners.all()[0].token_id)
     assert refused(update(world, told, **(CODE | {"scope": "accounts:read"})), META)
@@ -562,6 +565,20 @@ def test_two_deletions_at_once_are_one(world: World) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(one, range(4))) == [204, 401, 401, 401]
     assert len(world.events("registration.deleted")) == 1
+
+
+def test_what_was_deleted_meanwhile_is_neither_updated_nor_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, registrations = registered(world), world.services.registrations
+    seen = registrations.get(told["client_id"])
+    manage(world, "DELETE", told)
+    monkeypatch.setattr(registrations, "find", lambda *_: seen)
+    assert refused(update(world, told, **CODE), "invalid_token", 401)
+    assert refused(manage(world, "DELETE", told), "invalid_token", 401)
+    assert registrations.get(told["client_id"]) is None
+    assert len(world.events("registration.deleted")) == 1
+    assert world.events("registration.updated") == []
 
 
 def test_a_client_that_an_operator_made_has_no_registration_to_manage(world: World) -> None:

@@ -61,7 +61,11 @@ class RegistrationEndpoint:
         invitation = self._invited(request)
         policy = invitation.policy
         rules = self._rules(policy, policy.scopes)
-        values, described = metadata.judge(document.read(request), rules)
+        try:
+            values, described = metadata.judge(document.read(request), rules)
+        except ProtocolError as error:
+            error.detail = {"token_id": invitation.token_id}
+            raise
         self._ensure_key(values["id_token_alg"])
         try:
             registration, token, secret = self._rooms.registrations.add(invitation, values, described)
@@ -80,11 +84,15 @@ class RegistrationEndpoint:
     def update(self, request: HTTPRequest, client_id: str) -> Told:
         """200 and the client information, all of it replaced (RFC 7592 §2.2)."""
         registration, token = self._own(request, client_id)
-        given = document.read(request)
-        self._judge_identity(given, registration)
         policy = self._rooms.partners.policy(registration.token_id)
         rules = self._rules(policy, frozenset(registration.values["scopes"]))
-        values, described = metadata.judge(given, rules)
+        try:
+            given = document.read(request)
+            self._judge_identity(given, registration)
+            values, described = metadata.judge(given, rules)
+        except ProtocolError as error:
+            error.client_id = client_id
+            raise
         self._ensure_key(values["id_token_alg"])
         try:
             changed, secret = self._rooms.registrations.replace(registration, values, described)
