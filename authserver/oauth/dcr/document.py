@@ -23,7 +23,7 @@ def read(request: HTTPRequest) -> dict[str, Any]:
         raise rejected("too_large", "The body is too large.", 413)
     media_type, *parameters = (part.strip() for part in request.headers.get("content-type", "").split(";"))
     if media_type.lower() != JSON or any(p.lower() not in ("charset=utf-8", "") for p in parameters):
-        raise rejected("content_type", "The body must be application/json.", 415)
+        raise rejected("json_type", "The body must be application/json.", 415)
     try:
         document = json.loads(
             request.body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
