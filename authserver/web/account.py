@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from markupsafe import Markup
 
+from ..login.user_agent import describe
 from . import csrf
 from .guards import SESSION, current_session, drop_cookie, login_redirect, page, see_other, services, show
 
@@ -26,6 +27,12 @@ def day(seconds: int) -> Markup:
     """A Unix time as a day for people: 24 November 2026 (UTC)."""
     date = datetime.fromtimestamp(seconds, UTC).date()
     return Markup('<time datetime="{}">{}</time>').format(date.isoformat(), f"{date.day} {date:%B %Y}")
+
+
+@blueprint.app_template_filter("device")
+def device(user_agent: str) -> str:
+    """A browser in words."""
+    return describe(user_agent)
 
 
 @blueprint.get("/account", provide_automatic_options=False)

@@ -39,7 +39,7 @@ def test_a_person_sees_what_they_allow_and_withdraws_it(asking: Asking, moving_c
     page = browser.get("/account")
     for part in ("Corner shop", "Merchant A", "The scope accounts:read", "Stay connected while you are away"):
         assert part in page.text, part
-    assert page.text.count('<time datetime="2026-11-18">18 November 2026</time>') == 2
+    assert page.text.count('<time datetime="2026-11-18">18 November 2026</time>') == 3
     fields = hidden_fields(page.text, WITHDRAW) | {"client_id": "shop"}
     done = browser.post(WITHDRAW, fields)
     assert (done.status_code, done.location) == (303, "/account?notice=withdrawn")
