@@ -29,9 +29,7 @@ DEFAULT_GRANTS = ["authorization_code"]
 DEFAULT_METHOD = "client_secret_basic"
 SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 # known, and judged like the others, but nothing here uses them yet: they are not told
-IDLE_URIS = (
-    "sector_identifier_uri", "initiate_login_uri", "backchannel_logout_uri", "frontchannel_logout_uri",
-)  # fmt: skip
+IDLE_URIS = ("sector_identifier_uri", "initiate_login_uri", "frontchannel_logout_uri")
 _CONTACT = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
 
 
@@ -74,6 +72,7 @@ def judge(document: dict[str, Any], rules: Rules) -> tuple[dict[str, Any], dict[
             uris.judge(document[name], rules.outgoing)
     if document.get("subject_type", "public") != "public":
         raise refused("subject_type")
+    values |= _logout(document, application_type, rules)
     return values | _keys(document, method, rules.outgoing), described
 
 
@@ -94,6 +93,9 @@ def tell(values: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
         "default_max_age": values["default_max_age"],
         "jwks": values["jwks"],
         "jwks_uri": values["jwks_uri"],
+        "post_logout_redirect_uris": values["post_logout_redirect_uris"] or None,
+        "backchannel_logout_uri": values["backchannel_logout_uri"],
+        "backchannel_logout_session_required": values["backchannel_logout_session_required"] or None,
     }
     return {name: value for name, value in (told | described).items() if value is not None}
 
@@ -121,17 +123,40 @@ def _method_and_grants(document: dict[str, Any], policy: Policy) -> tuple[str, l
 def _redirect_uris(
     document: dict[str, Any], application_type: str, grants: list[str], policy: Policy
 ) -> list[str]:
-    given = _strings(document.get("redirect_uris", []), "redirect_uri")
-    if len(given) > MAX_REDIRECT_URIS or ("authorization_code" in grants and not given):
+    given = _addresses(document, "redirect_uris", application_type, policy, "redirect_uri")
+    if "authorization_code" in grants and not given:
         raise refused("redirect_uri")
+    return given
+
+
+def _logout(document: dict[str, Any], application_type: str, rules: Rules) -> dict[str, Any]:
+    """OpenID Connect RP-Initiated Logout §3.1, Back-Channel Logout §2.2."""
+    name, required = "post_logout_redirect_uris", "backchannel_logout_session_required"
+    if not isinstance(document.get(required, False), bool):
+        raise refused(required)
+    called = document.get("backchannel_logout_uri")
+    return {
+        name: _addresses(document, name, application_type, rules.policy, name),
+        "backchannel_logout_uri": uris.judge(called, rules.outgoing) if called is not None else None,
+        required: document.get(required, False),
+    }
+
+
+def _addresses(
+    document: dict[str, Any], name: str, application_type: str, policy: Policy, reason: str
+) -> list[str]:
+    """The addresses in the member ``name`` that a browser may be sent to."""
+    given = _strings(document.get(name, []), reason)
+    if len(given) > MAX_REDIRECT_URIS:
+        raise refused(reason)
     for uri in given:
         try:
             redirect_uris.validate(uri, application_type)
         except Invalid:
-            raise refused("redirect_uri") from None
+            raise refused(reason) from None
         # a star means itself in a URI, and something else to whoever registers one
         if "*" in uri or not policy.allows_redirect(uri):
-            raise refused("redirect_uri")
+            raise refused(reason)
     return given
 
 

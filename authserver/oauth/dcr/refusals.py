@@ -34,6 +34,10 @@ TEXTS = {
     "client_id": "client_id is the one that this registration is about.",
     "client_secret": "client_secret is not the one that this client has now.",
     "read_only": "The body has a member that the server alone sets.",
+    "post_logout_redirect_uris": (
+        "post_logout_redirect_uris are at most 20 exact addresses at hosts that this registration allows."
+    ),
+    "backchannel_logout_session_required": "backchannel_logout_session_required is true or false.",
     "metadata": "The metadata do not fit together.",
 }
 ERRORS = {
