@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     limit_client_failures: str = "30/60"
     limit_authorize_address: str = "300/60"
     limit_login_address: str = "20/300"
+    # of one address, and by one initial access token
+    limit_register: str = "60/60"
     limit_login_server: str = "3000/60"
     # failed logins of all addresses that raise the alarm
     login_alarm: str = "100/300"
@@ -143,6 +145,7 @@ class Settings(BaseSettings):
         "limit_authorize_address",
         "limit_login_address",
         "limit_login_server",
+        "limit_register",
         "login_alarm",
     )
     @classmethod

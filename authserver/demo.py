@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from . import crypto
-from .clients.metadata import SECRET_METHODS
+from .clients.metadata import AUTH_METHODS, SECRET_METHODS
 from .login import PasswordHasher
+from .partners import Policy
 from .services import Services
 
 API_SCOPES = {
@@ -20,6 +21,7 @@ API_SCOPES = {
 }
 MERCHANT, SHOP, APP = "demo-merchant", "demo-shop", "demo-app"
 PEOPLE = {"alice": "Alice Adams", "bob": "Bob Brown"}
+SANDBOX_CLIENTS, SANDBOX_DAYS = 1000, 365
 PERSON_SCOPES = [
     "openid", "profile", "email", "offline_access", "payments:initiate", "payments:read", "accounts:read",
 ]  # fmt: skip
@@ -44,6 +46,7 @@ class _Known:
 
     secrets: dict[str, str] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
+    initial_access_token: str = ""
     fresh: set[str] = field(default_factory=set)
 
 
@@ -77,7 +80,7 @@ def seed(services: Services, path: Path, api_port: int) -> Demo:
         "operators": [],
         "partners": [],
         "clients": clients,
-        "initial_access_token": None,
+        "initial_access_token": _initial_access_token(services, known),
         "resource_servers": servers,
     }
     _write(path, content)
@@ -159,6 +162,24 @@ def _password(services: Services, hasher: PasswordHasher, username: str, known: 
     return password
 
 
+def _initial_access_token(services: Services, known: _Known) -> str:
+    """The token of a sandbox, kept or new: what is registered by it is active at once, on this machine."""
+    if services.partners.find(known.initial_access_token) is not None:
+        return known.initial_access_token
+    policy = Policy(
+        partner="Sandbox",
+        scopes=frozenset(PERSON_SCOPES).union(*API_SCOPES.values()),
+        grant_types=frozenset({"client_credentials", *FOR_PEOPLE["grant_types"]}),
+        auth_methods=frozenset(AUTH_METHODS),
+        redirect_hosts=frozenset({"localhost"}),
+        authorization_details_types=frozenset(FOR_PEOPLE["authorization_details_types"]),
+        tier="gold",
+        client_state="active",
+    )
+    _, token = services.partners.invite(policy, SANDBOX_CLIENTS, SANDBOX_DAYS)
+    return token
+
+
 def _resource_server(
     services: Services, client_id: str, name: str, audience: str, scopes: tuple[str, ...]
 ) -> None:
@@ -181,6 +202,7 @@ def _read(path: Path) -> _Known:
         return _Known(
             {entry["client_id"]: entry["client_secret"] for entry in entries if entry["client_secret"]},
             {entry["username"]: entry["password"] for entry in content.get("users", ()) if entry["password"]},
+            str(content.get("initial_access_token") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return _Known()

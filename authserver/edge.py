@@ -41,7 +41,10 @@ FORWARDING = (
 HEALTH = ("/healthz", "/readyz", "/metrics")
 # an authorization request that the core never sees has its own event all the same
 TOO_LARGE = "request_too_large"
-NAMED = ("token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize", "end_session")
+NAMED = (
+    "token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize", "register",
+    "end_session",
+)  # fmt: skip
 # people are sent there with an ID token in the URL: when it is too long, they get a page
 PAGE = "/end_session"
 ENDPOINTS = {f"/{name}": name for name in NAMED}

@@ -32,6 +32,8 @@ class ProtocolError(OAuth2Error):  # type: ignore[misc]
         self.reason = reason
         self.headers = tuple(headers)
         self.client_id = client_id
+        # what else its audit row says
+        self.detail: dict[str, str] = {}
 
 
 class Unavailable(Exception):

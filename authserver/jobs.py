@@ -41,6 +41,7 @@ class Jobs:
             Job("audit_seal", 0.5, services.sealer.seal, services.sealer.pending),
             Job("key_rotation", 60, services.rotation.advance),
             Job("purge", 300, lambda: purge(services.database)),
+            Job("registrations", 3600, services.registrations.expire),
         )
         logout = services.backchannel_logout
         self.calls = (Job("backchannel_logout", 1, logout.deliver, logout.due),)

@@ -35,6 +35,11 @@ class PublicKey:
     alg: str
     key: Any
 
+    def public(self) -> dict[str, Any]:
+        """The key as a JWK (RFC 7517 §4) with the one use that it has here."""
+        named = {"kid": self.kid} if self.kid else {}
+        return {**self.key.as_dict(private=False), **named, "alg": self.alg, "use": "sig"}
+
 
 def parse(document: Any) -> tuple[PublicKey, ...]:
     """The keys of a JWK Set that verify signatures here, at least one; Invalid for a set that is none.

@@ -11,7 +11,7 @@ from . import crypto
 from .audit import Audit
 from .audit.chain import Sealer
 from .cache import Versions
-from .clients import Clients, Scopes, SecretHasher
+from .clients import Clients, Registrations, Scopes, SecretHasher
 from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
@@ -34,6 +34,8 @@ from .oauth.client_auth import ClientAuthenticator
 from .oauth.client_keys import ClientKeys
 from .oauth.consent import Consents
 from .oauth.cors import Origins
+from .oauth.dcr import RegistrationEndpoint
+from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
@@ -45,6 +47,7 @@ from .oauth.single_use import SingleUse
 from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import Outgoing
+from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Links, Users
@@ -70,6 +73,8 @@ class Services:
     throttle: Throttle
     scopes: Scopes
     clients: Clients
+    partners: Partners
+    registrations: Registrations
     users: Users
     links: Links
     sessions: Sessions
@@ -87,6 +92,7 @@ class Services:
     revocations: Revocations
     end_session: EndSession
     backchannel_logout: BackchannelLogout
+    registration: RegistrationEndpoint
     server: AuthorizationServer
 
 
@@ -146,6 +152,14 @@ def build(app: Flask, settings: Settings) -> Services:
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, authorizations, audit)
+    partners = Partners(database, audit)
+    registrations = Registrations(database, clients, partners, audit, consents.end_for_client_in)
+    rotation = Rotation(database, master, audit, settings)
+    registration = RegistrationEndpoint(
+        RegistrationRooms(
+            settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
+        )
+    )
     return Services(
         settings=settings,
         master=master,
@@ -154,12 +168,14 @@ def build(app: Flask, settings: Settings) -> Services:
         audit=audit,
         sealer=sealer,
         keys=keys,
-        rotation=Rotation(database, master, audit, settings),
+        rotation=rotation,
         replay=replay,
         outgoing=outgoing,
         throttle=throttle,
         scopes=scopes,
         clients=clients,
+        partners=partners,
+        registrations=registrations,
         users=users,
         links=links,
         sessions=sessions,
@@ -179,5 +195,6 @@ def build(app: Flask, settings: Settings) -> Services:
         revocations=revocations,
         end_session=EndSession(settings, master, clients, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
+        registration=registration,
         server=server,
     )

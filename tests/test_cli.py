@@ -41,13 +41,14 @@ def made(run: Run, *arguments: str) -> dict[str, str]:
 
 
 def test_every_command_has_help_with_an_example(run: Run) -> None:
-    from authserver.cli import audit, clients, db, keys, scopes, tiers, users
+    from authserver.cli import audit, clients, db, keys, partners, scopes, tiers, users
 
     for group in (
         audit.audit,
         clients.clients,
         db.db,
         keys.keys,
+        partners.partners,
         scopes.scopes,
         tiers.tiers,
         users.users,

@@ -21,7 +21,7 @@ from flask import Flask
 from plugins.people import hidden_fields
 from services import free_port
 from shopping import Market
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from authserver import demo as demo_data
 from authserver.app import services_of
@@ -225,8 +225,8 @@ def test_the_file_has_the_shape_that_tests_and_partners_read(services: Services,
     seeded = demo_data.seed(services, path, 8001)
     content = json.loads(path.read_text())
     assert content == seeded.content
-    assert {name: content[name] for name in ("issuer", "operators", "partners", "initial_access_token")} == {
-        "issuer": services.settings.issuer, "operators": [], "partners": [], "initial_access_token": None,
+    assert {name: content[name] for name in ("issuer", "operators", "partners")} == {
+        "issuer": services.settings.issuer, "operators": [], "partners": [],
     }  # fmt: skip
     assert [set(user) for user in content["users"]] == [{"username", "password", "totp_secret"}] * 2
     merchant, shop, app = content["clients"]
@@ -266,6 +266,30 @@ def test_a_second_start_keeps_everything_and_moves_addresses(services: Services,
     shop = services.clients.get("demo-shop")
     assert shop is not None
     assert shop.redirect_uris == ("http://127.0.0.1:9001/shop/callback",)
+
+
+def test_a_sandbox_client_registers_itself_and_is_active_at_once(
+    services: Services, app: Flask, tmp_path: Path
+) -> None:
+    path = tmp_path / "demo.json"
+    token = demo_data.seed(services, path, 8001).content["initial_access_token"]
+    assert demo_data.seed(services, path, 8001).content["initial_access_token"] == token
+    document = {"redirect_uris": ["http://localhost:3000/cb"], "grant_types": ["authorization_code"]}
+
+    def register() -> TestResponse:
+        headers = {"Authorization": f"Bearer {token}"}
+        base_url = services.settings.issuer
+        return app.test_client().post("/register", json=document, headers=headers, base_url=base_url)
+
+    told = register()
+    assert told.status_code == 201
+    assert set(demo_data.PERSON_SCOPES) < set(told.json["scope"].split())
+    client = services.clients.get(told.json["client_id"])
+    assert client is not None
+    assert client.active
+    services.partners.revoke(services.partners.all()[0].token_id)
+    assert register().status_code == 401
+    assert demo_data.seed(services, path, 8001).content["initial_access_token"] != token
 
 
 @pytest.mark.parametrize("lost", ["the file", "a password", "the right password"])

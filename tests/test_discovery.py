@@ -15,6 +15,8 @@ CODE = ["authorization_code", "refresh_token"]
 PATHS = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 # what the server does besides the protocol endpoints that metadata names
 UNADVERTISED = {"/", "/healthz", "/readyz", "/metrics", "/static/<path:filename>"}
+# each client is told its own address when it is registered
+UNADVERTISED |= {"/register/<client_id>"}
 # pages for people, which they reach from others
 PAGES = {
     "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",

@@ -15,7 +15,7 @@ FLOORS: list[list[str]] = [
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
         "metrics", "outgoing", "jws", "jwks", "audit", "keys", "ip_allowlist", "counters", "throttle",
-        "tiers", "replay", "users", "clients",
+        "tiers", "replay", "users", "partners", "clients",
     ],
     ["login", "oauth"],
     ["interaction"],

@@ -9,6 +9,7 @@ import pytest
 from journey import Journey
 from plugins.app import World
 from plugins.people import Browser, add_user
+from registering import OWN, call, invite, manage, registered
 from sqlalchemy import event
 
 from authserver.services import Services
@@ -209,3 +210,42 @@ def test_confirming_the_caches_is_one_small_query_for_all_of_them(warm: World) -
         "INSERT INTO audit_event (at_ms,",
         "INSERT INTO audit_event (at_ms,",
     ]
+
+
+def test_registering_is_one_read_and_one_transaction_and_a_refused_one_an_insert(warm: World) -> None:
+    token = invite(warm)
+    with statements(warm.services) as seen:
+        assert call(warm, "POST", "/register", token, OWN).status_code == 201
+    # look at the token; reserve; id, version, client, secret, on record; registration, on record
+    assert [s.split()[0] for s in seen] == [
+        "SELECT", "UPDATE", "SELECT", "UPDATE", "INSERT", "INSERT", "INSERT", "INSERT", "INSERT",
+    ]  # fmt: skip
+    warm.services.versions.current()
+    with statements(warm.services) as seen:
+        assert call(warm, "POST", "/register", "x" * 43, OWN).status_code == 401
+    assert [s.split()[0] for s in seen] == ["SELECT", "INSERT"]
+    warm.services.versions.current()
+    with statements(warm.services) as seen:
+        assert call(warm, "POST", "/register", "short", OWN).status_code == 401
+    assert [s.split()[0] for s in seen] == ["INSERT"]
+
+
+def test_looking_after_a_registration_is_one_read_and_what_it_changes(warm: World) -> None:
+    told = registered(warm, OWN)
+    budgets = {
+        # read; on record
+        "GET": ["SELECT", "INSERT"],
+        # read it, and its policy; version, client, registration, on record
+        "PUT": ["SELECT", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT"],
+        # read; version, client, secrets and networks, registration; no grants, nothing to end; on record
+        "DELETE": [
+            "SELECT", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE", "SELECT", "SELECT", "INSERT",
+        ],
+    }  # fmt: skip
+    for method, expected in budgets.items():
+        warm.services.scopes.all()
+        warm.services.keys.published()
+        with statements(warm.services) as seen:
+            document = OWN | {"client_id": told["client_id"]} if method == "PUT" else None
+            assert manage(warm, method, told, document).status_code in (200, 204)
+        assert [s.split()[0] for s in seen] == expected, method

@@ -44,9 +44,16 @@ class Event(StrEnum):
     LOGOUT_BACKCHANNEL_SENT = "logout.backchannel.sent"
     LOGOUT_DONE = "logout.done"
     LOGOUT_REJECTED = "logout.rejected"
+    PARTNER_INVITED = "partner.invited"
+    PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
     RATELIMIT_HIT = "ratelimit.hit"
+    REGISTRATION_CREATED = "registration.created"
+    REGISTRATION_DELETED = "registration.deleted"
+    REGISTRATION_READ = "registration.read"
+    REGISTRATION_REJECTED = "registration.rejected"
+    REGISTRATION_UPDATED = "registration.updated"
     RESOURCE_REJECTED = "resource.rejected"
     RESOURCE_SERVER_REGISTERED = "resource_server.registered"
     REVOCATION_DENIED = "revocation.denied"

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from ..config import Settings, SettingsRefused
 from ..errors import Invalid, Unavailable
-from . import audit, client_changes, db, demo, keys, scopes, serve, tiers, users
+from . import audit, client_changes, db, demo, keys, partners, scopes, serve, tiers, users
 
 WRONG_INPUT = 2
 
@@ -51,6 +51,7 @@ for command in (
     db.db,
     keys.keys,
     client_changes.clients,
+    partners.partners,
     users.users,
     scopes.scopes,
     tiers.tiers,

@@ -129,7 +129,14 @@ def show_(client_id: str, as_json: bool) -> None:
     Example:
       authserver clients show demo-merchant
     """
-    row = row_of(known_client(client_id))
+    services = open_rooms()
+    client = services.clients.get(client_id)
+    if client is None:
+        raise Invalid(NO_SUCH_CLIENT)
+    row = row_of(client)
+    if (registration := services.registrations.get(client_id)) is not None:
+        # what its partner says of it, for whoever approves it
+        row |= {"partner": services.partners.policy(registration.token_id).partner, **registration.described}
     show(row, as_json, "\n".join(f"{name}: {value}" for name, value in row.items()))
 
 

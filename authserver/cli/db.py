@@ -48,7 +48,8 @@ def purge(as_json: bool) -> None:
     Example:
       authserver db purge --json
     """
-    gone = purge_expired(open_rooms().database)
+    services = open_rooms()
+    gone = purge_expired(services.database) | {"client_registration": services.registrations.expire()}
     show(gone, as_json, "\n".join(f"{name}: {count} rows deleted" for name, count in gone.items()))
 
 

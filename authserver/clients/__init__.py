@@ -1,8 +1,19 @@
 """Clients: their records, their secrets, and what operators do to them."""
 
 from .record import ClientRecord, ResourceServerRecord
+from .registrations import Registration, Registrations, Spent
 from .registry import Clients
 from .scopes import ScopeRecord, Scopes
 from .secrets import SecretHasher
 
-__all__ = ["ClientRecord", "Clients", "ResourceServerRecord", "ScopeRecord", "Scopes", "SecretHasher"]
+__all__ = [
+    "ClientRecord",
+    "Clients",
+    "Registration",
+    "Registrations",
+    "ResourceServerRecord",
+    "ScopeRecord",
+    "Scopes",
+    "SecretHasher",
+    "Spent",
+]

@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "post_logout_redirect_uris": [],
     "backchannel_logout_uri": None,
     "backchannel_logout_session_required": False,
+    "token_endpoint_auth_signing_alg": None,
+    "default_max_age": None,
 }
 
 

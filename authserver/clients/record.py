@@ -51,6 +51,10 @@ class ClientRecord:
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
     backchannel_logout_session_required: bool = False
+    # the only algorithm of its assertions, or None
+    assertion_alg: str | None = None
+    # seconds, for requests without a max_age
+    default_max_age: int | None = None
     # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
     # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,16 @@ from .secrets import SecretHasher
 scopes = table_of(Scope)
 
 NO_SUCH_CLIENT = "There is no client of this id."
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """A client that is about to be registered: its row, its secret and that one's hash, if it has one."""
+
+    client_id: str
+    values: dict[str, Any]
+    secret: str | None = field(repr=False)
+    hash: str | None = field(repr=False)
 
 
 class Clients:
@@ -57,6 +68,15 @@ class Clients:
 
         With ``api`` (audience, name, signing_alg) it is that resource server; all of it or nothing.
         """
+        new = self.prepare(values)
+        with self._database.writing() as connection:
+            self.add_in(connection, new, allow)
+            if api is not None:
+                self._add_resource_server(connection, new.client_id, api)
+        return new.client_id, new.secret
+
+    def prepare(self, values: dict[str, Any]) -> NewClient:
+        """A client that is judged and has its id and secret, but is not registered; Invalid otherwise."""
         values = metadata.DEFAULTS | values
         client_id = values.get("client_id") or crypto.random_bytes(16).hex()
         if len(client_id) > 128 or any(not 0x21 <= ord(c) <= 0x7E for c in client_id):
@@ -65,25 +85,23 @@ class Clients:
         secret = hash_ = None
         if values["token_endpoint_auth_method"] in SECRET_METHODS:
             secret, hash_ = self._hasher.make(client_id)
-        with self._database.writing() as connection:
-            if connection.execute(
-                select(clients.c.client_id).where(clients.c.client_id == client_id)
-            ).scalar():
-                raise Invalid("There is a client of this id already.")
-            row = values | {"client_id": client_id, "created_at": clock.now()}
-            connection.execute(insert(clients).values(**row, version=raise_version(connection, "clients")))
-            if hash_:
-                self._add_secret(connection, client_id, hash_)
-            self._set_networks(connection, client_id, allow)
-            if api is not None:
-                self._add_resource_server(connection, client_id, api)
-            detail = {
-                k: values[k] for k in ("token_endpoint_auth_method", "grant_types", "scopes", "state", "tier")
-            }
-            self._audit.record_in(
-                connection, Entry(Event.CLIENT_REGISTERED, client_id=client_id, detail=detail)
-            )
-        return client_id, secret
+        row = values | {"client_id": client_id, "created_at": clock.now()}
+        return NewClient(client_id, row, secret, hash_)
+
+    def add_in(self, connection: Connection, new: NewClient, allow: Sequence[str] = ()) -> None:
+        """The client is registered once ``connection`` commits; Invalid when its id was ever given."""
+        mine = clients.c.client_id == new.client_id
+        if connection.execute(select(clients.c.client_id).where(mine)).scalar():
+            raise Invalid("There is a client of this id already.")
+        version = raise_version(connection, "clients")
+        connection.execute(insert(clients).values(**new.values, version=version))
+        if new.hash:
+            self._add_secret(connection, new.client_id, new.hash)
+        self._set_networks(connection, new.client_id, allow)
+        told = ("token_endpoint_auth_method", "grant_types", "scopes", "state", "tier")
+        detail = {name: new.values[name] for name in told}
+        entry = Entry(Event.CLIENT_REGISTERED, client_id=new.client_id, detail=detail)
+        self._audit.record_in(connection, entry)
 
     def register_resource_server(
         self, client_id: str, audience: str, name: str, signing_alg: str | None = None
@@ -218,18 +236,40 @@ class Clients:
             )
         return secret
 
+    def new_secret(self, client_id: str) -> tuple[str, str]:
+        """A secret for a client that has none yet, and its hash for ``replacing``."""
+        return self._hasher.make(client_id)
+
+    @contextmanager
+    def replacing(
+        self, client_id: str, values: dict[str, Any], hash_: str | None = None
+    ) -> Iterator[Connection]:
+        """The client's metadata are ``values`` (judged), its secrets fit, and the block's work is done too.
+
+        Invalid, and nothing changes, when there is no such client.
+        """
+        with self._changing(client_id, values) as connection:
+            if values["token_endpoint_auth_method"] not in SECRET_METHODS:
+                connection.execute(delete(secrets).where(secrets.c.client_id == client_id))
+            elif hash_ is not None:
+                self._add_secret(connection, client_id, hash_)
+            yield connection
+
+    @contextmanager
+    def deleting(self, client_id: str) -> Iterator[Connection]:
+        """The client is gone for good with the block's work; its id is never given again."""
+        with self._changing(client_id, {"state": "deleted", "jwks": None, "jwks_uri": None}) as connection:
+            for own in (secrets, networks):
+                connection.execute(delete(own).where(own.c.client_id == client_id))
+            yield connection
+
     @contextmanager
     def _changing(self, client_id: str, values: dict[str, Any] | None = None) -> Iterator[Connection]:
         """One transaction that changes a client, and the end of what the caches know of it."""
         with self._database.writing() as connection:
             version = raise_version(connection, "clients")
             row = (values or {}) | {"version": version}
-            if (
-                connection.execute(
-                    update(clients).where(clients.c.client_id == client_id).values(row)
-                ).rowcount
-                != 1
-            ):
+            if connection.execute(update(clients).where(rows.living(client_id)).values(row)).rowcount != 1:
                 raise Invalid(NO_SUCH_CLIENT)
             yield connection
         self._versions.forget()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from .. import jwks
 from ..db import Database, table_of
@@ -17,14 +17,15 @@ networks = table_of(ClientNetwork)
 resource_servers = table_of(ResourceServer)
 
 
+def living(client_id: str) -> ColumnElement[bool]:
+    """The client of an id that was not deleted."""
+    return (clients.c.client_id == client_id) & (clients.c.state != "deleted")
+
+
 def load(database: Database, client_id: str) -> ClientRecord | None:
     """The client of ``client_id`` as its rows say now; None if there is none. Four queries."""
     with database.reading() as connection:
-        row = (
-            connection.execute(select(clients).where(clients.c.client_id == client_id))
-            .mappings()
-            .one_or_none()
-        )
+        row = connection.execute(select(clients).where(living(client_id))).mappings().one_or_none()
         if row is None:
             return None
         held = connection.execute(
@@ -61,4 +62,6 @@ def load(database: Database, client_id: str) -> ClientRecord | None:
         post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
         backchannel_logout_uri=row["backchannel_logout_uri"],
         backchannel_logout_session_required=row["backchannel_logout_session_required"],
+        assertion_alg=row["token_endpoint_auth_signing_alg"],
+        default_max_age=row["default_max_age"],
     )

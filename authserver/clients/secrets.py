@@ -8,6 +8,8 @@ client ever reaches Argon2, whose queue is bounded and apart from people's login
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -42,10 +44,11 @@ class SecretHasher:
         self._process_key = crypto.random_bytes(32)
 
     def make(self, client_id: str) -> tuple[str, str]:
-        """A new secret for ``client_id`` and its hash."""
+        """A new secret for ``client_id`` and its hash; Unavailable when the hashing queue is full."""
         random = crypto.random_bytes(RANDOM_BYTES)
         secret = crypto.b64u(random + self._mac(client_id, random, self._master.active))
-        return secret, self._argon2.hash(secret)
+        with self._place():
+            return secret, self._argon2.hash(secret)
 
     def screen(self, client_id: str, secret: str) -> bool:
         """Whether this server made ``secret`` for ``client_id``, under any of its master keys."""
@@ -91,13 +94,20 @@ class SecretHasher:
         return crypto.mac(key, client_id.encode("utf-8", "surrogatepass"), random)[:MAC_BYTES]
 
     def _matches(self, hash_: str, secret: str) -> bool:
+        try:
+            with self._place():
+                return self._argon2.verify(hash_, secret)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place among those that hash; Unavailable when too many wait for one."""
         if not self._places.acquire(blocking=False):
             metrics.hash_queue_refused.inc()
             raise Unavailable("hash_queue", retry_after=1)
         try:
             with self._slots:
-                return self._argon2.verify(hash_, secret)
-        except (VerificationError, InvalidHashError):
-            return False
+                yield
         finally:
             self._places.release()

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
 
-STATES = ("pending", "active", "suspended")
+# a deleted client keeps its id for ever, and nothing else
+STATES = ("pending", "active", "suspended", "deleted")
 
 
 class Client(Base):
@@ -41,6 +42,10 @@ class Client(Base):
     # where it hears of that (OpenID Connect Back-Channel Logout §2.2)
     backchannel_logout_uri: Mapped[str | None] = mapped_column(String(2048))
     backchannel_logout_session_required: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    # the one algorithm of its assertions; null: any that is known here
+    token_endpoint_auth_signing_alg: Mapped[str | None] = mapped_column(String(10))
+    # seconds: what max_age is where a request has none (OpenID Connect Registration §2)
+    default_max_age: Mapped[int | None] = mapped_column(Integer)
     tier: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger, index=True)

@@ -146,6 +146,7 @@ def _prompt(draft: Draft, _rooms: Rooms) -> None:
 def _max_age(draft: Draft, _rooms: Rooms) -> None:
     max_age = draft.parameters.get("max_age")
     if max_age is None:
+        draft.values["max_age"] = draft.client.default_max_age
         return
     if not _SECONDS.fullmatch(max_age):
         raise draft.rejected("max_age", "max_age is a number of seconds.")

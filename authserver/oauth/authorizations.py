@@ -182,6 +182,12 @@ class Authorizations:
         """Every authorization under this consent has ended."""
         self._end(connection, table.c.grant_id == grant_id, reason)
 
+    def end_for_client_in(
+        self, connection: Connection, client_id: str, reason: str = "client_deleted"
+    ) -> None:
+        """Every authorization of the client has ended."""
+        self._end(connection, table.c.client_id == client_id, reason)
+
     def end_for_session_in(self, connection: Connection, sid: str, reason: str = "logout") -> None:
         """Every authorization of the session has ended, but for offline ones."""
         self._end(connection, (table.c.sid == sid) & ~table.c.offline, reason)

@@ -108,6 +108,24 @@ class Consents:
             self._audit.record_in(connection, entry)
         return True
 
+    def end_for_client_in(self, connection: Connection, client_id: str) -> None:
+        """Nobody allows the client anything any more, and all that it was given has ended."""
+        theirs = (table.c.client_id == client_id) & table.c.ended_at.is_(None)
+        # locked in one order, as authorizations are
+        locked = select(table.c.grant_id, table.c.user_id).where(theirs).order_by(table.c.grant_id)
+        for row in connection.execute(locked.with_for_update()).all():
+            ended = update(table).where(table.c.grant_id == row.grant_id)
+            connection.execute(ended.values(ended_at=clock.now(), scopes=[]))
+            entry = Entry(
+                Event.CONSENT_WITHDRAWN,
+                reason="client_deleted",
+                client_id=client_id,
+                user_id=row.user_id,
+                detail={"grant_id": row.grant_id},
+            )
+            self._audit.record_in(connection, entry)
+        self._authorizations.end_for_client_in(connection, client_id)
+
     @staticmethod
     def _row(connection: Connection, client_id: str, user_id: str) -> Any:
         locked = _mine(client_id, user_id).with_for_update()

@@ -26,6 +26,7 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "jwks_uri": f"{issuer}/jwks",
+        "registration_endpoint": f"{issuer}/register",
         "userinfo_endpoint": f"{issuer}/userinfo",
         # a scope that no API owns, and this server does not know by itself, is good for nothing
         "scopes_supported": sorted(

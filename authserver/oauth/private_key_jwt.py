@@ -46,7 +46,9 @@ class PrivateKeyJwt:
         """The assertion was signed by ``client`` and holds now; jws.Rejected otherwise."""
         alg = assertion.header["alg"]
         key = None
-        if client is not None and client.token_endpoint_auth_method == METHOD:
+        registered = client is not None and client.token_endpoint_auth_method == METHOD
+        # OpenID Connect Registration §2: a client that named one algorithm signs with no other
+        if registered and client is not None and client.assertion_alg in (None, alg):
             key = self._keys.find(client, assertion.kid, alg)
         if key is None:
             # a stranger's signature costs what a client's does

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,15 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
             answer = self._refused(incoming.endpoint, incoming.address, error)
         return self._to_origin(incoming, client, answer)
 
+    def answered(self, incoming: HTTPRequest, serve: Callable[[HTTPRequest], tuple[int, Any]]) -> Answer:
+        """What ``serve`` says (status and body) or its refusal, for an endpoint that is none of Authlib's."""
+        try:
+            self._throttle.before(incoming.endpoint, incoming.address)
+            status, body = serve(incoming)
+            return self.handle_response(status, body, None)
+        except ProtocolError as error:
+            return self._refused(incoming.endpoint, incoming.address, error)
+
     def preflight(self, incoming: HTTPRequest) -> Answer | None:
         """What a browser asks before a page of another origin may call an endpoint; None for a stranger."""
         origin = incoming.headers.get("origin", "")
@@ -192,7 +201,9 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
 
     def _refused(self, endpoint: str, address: str, error: ProtocolError) -> Answer:
         if error.event:
-            entry = Entry(Event(error.event), "denied", error.reason, client_id=error.client_id)
+            entry = Entry(
+                Event(error.event), "denied", error.reason, client_id=error.client_id, detail=error.detail
+            )
             self.audit.record(entry)
             self._throttle.failed(
                 endpoint, address, error.client_id if error.error == "invalid_client" else ""

@@ -40,6 +40,22 @@ def userinfo() -> Response:
     return respond(services().server.userinfo(incoming("userinfo")))
 
 
+@blueprint.post("/register", provide_automatic_options=False)
+def register() -> Response:
+    """The client registration endpoint (RFC 7591 §3)."""
+    rooms = services()
+    return respond(rooms.server.answered(incoming("register"), rooms.registration.create))
+
+
+@blueprint.route("/register/<client_id>", methods=["GET", "PUT", "DELETE"], provide_automatic_options=False)
+def registration(client_id: str) -> Response:
+    """The client configuration endpoint (RFC 7592 §2)."""
+    rooms = services()
+    endpoint = rooms.registration
+    serve = {"PUT": endpoint.update, "DELETE": endpoint.delete}.get(request.method, endpoint.read)
+    return respond(rooms.server.answered(incoming("register"), lambda asked: serve(asked, client_id)))
+
+
 @blueprint.route("/token", methods=["OPTIONS"])
 @blueprint.route("/revoke", methods=["OPTIONS"])
 @blueprint.route("/userinfo", methods=["OPTIONS"])

@@ -10,6 +10,8 @@ from plugins.app import CODE_GRANTS, CODE_SCOPES, World
 from plugins.people import add_user
 
 from authserver import crypto
+from authserver.clients.metadata import AUTH_METHODS
+from authserver.partners import Policy
 
 from .asserted import SIGNERS
 
@@ -48,6 +50,16 @@ CLIENTS: dict[str, dict[str, Any]] = {
     # all that the happy flow after every case needs
     "bystander": {"redirect_uris": [], "grant_types": ["client_credentials"], "scopes": ["payments:read"]},
 }
+# of a partner who may register clients
+POLICY = Policy(
+    partner="Partner",
+    scopes=frozenset({"openid", "profile", "offline_access", "accounts:read"}),
+    grant_types=frozenset({*CODE_GRANTS, "client_credentials"}),
+    auth_methods=frozenset(AUTH_METHODS),
+    redirect_hosts=frozenset({"rp.example"}),
+    tier="gold",
+    client_state="active",
+)
 PEOPLE = ("alice", "bob", "mallory", "carol")
 
 

@@ -14,7 +14,8 @@ Steps: ``send`` is a request, ``token`` a client's own token, ``do`` an action; 
 ``tokens`` go an honest way to its end (flows.py) and save what came of it under the name they give. A
 ``send`` with ``base: AZ`` has the parameters of a valid authorization request of ``client``, changed by
 ``set`` (``<absent>`` leaves one out); ``browser`` names a jar of cookies, ``fill`` the form of its page,
-``follow: true`` its redirects within the server.
+``follow: true`` its redirects within the server. ``json`` is sent as the body. In the area dcr ``{iat}``
+is an initial access token (cast.POLICY).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ SHARED = {
     "http": "HT 001 003 004 006 011 012 015 016 017",
     "introspection_userinfo": "IN 001 003 007 008 010 011 012",
     "revocation": "RV 001 003 005 006",
+    "dcr": "DC 001 002 005 007 009 011 012 014 018 022 024 025",
     "keys_clock": "KY 001 002 004 007 010 012",
     "rate_limit": "RL 001 002 006 012 013 014 016 017",
     "adaptive_ip": "AD 001 002 003 006 008 009 011",
@@ -62,7 +64,7 @@ CONTAINED = {
 
 STEP_KEYS = {
     "send": {
-        "send", "as", "auth", "form", "body", "query", "headers", "type", "address", "chunked",
+        "send", "as", "auth", "form", "body", "json", "query", "headers", "type", "address", "chunked",
         "each", "repeat", "parallel", "save", "expect",
         "base", "client", "set", "browser", "cookies", "fill", "follow",
     },

@@ -109,6 +109,8 @@ def given_out(reply: Reply) -> set[str]:
     found: set[Any] = {value for _, value, _ in map(parsed, reply.set_cookies)}
     if reply.request.target.partition("?")[0] == "/token" and reply.status == 200:
         found |= {reply.json.get(name) for name in ("access_token", "refresh_token", "id_token")}
+    if reply.request.target.startswith("/register") and reply.status in (200, 201):
+        found |= {reply.json.get(name) for name in ("registration_access_token", "client_secret")}
     if (response := answer(reply)) is not None:
         found.add(response[1].get("code"))
     if reply.html:

@@ -25,6 +25,7 @@ from authserver.models.client import Client, ClientSecret, ResourceServer
 from authserver.models.grant import Grant
 from authserver.models.logout import LogoutDelivery
 from authserver.models.network import ClientNetwork
+from authserver.models.partner import ClientRegistration, InitialAccessToken
 from authserver.models.replay import Replay
 from authserver.models.scope import RateTier, Scope
 from authserver.models.session import Session
@@ -42,6 +43,7 @@ STATE = [
         Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
         User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
         LogoutDelivery,
+        InitialAccessToken, ClientRegistration,
     )
 ]  # fmt: skip
 # what an honest look or a refused guess may change: when a session was seen, how often somebody failed
@@ -58,7 +60,8 @@ SERVED = {
     "token.issued", "introspection.ok", "token.revoked", "revocation.noop", "authz.interaction",
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
-    "token.family.revoked", "user.link.made", "client.keys.refreshed",
+    "token.family.revoked", "user.link.made", "client.keys.refreshed", "client.registered",
+    "registration.created", "registration.read", "registration.updated", "registration.deleted",
 }  # fmt: skip
 # RFC 6749 §5.2
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -79,7 +82,16 @@ PROTOCOL_WORDS = {
 }
 SHORT = 6
 # endpoints that programs speak to: their errors are JSON, whatever a caller would like to read
-PROTOCOL = ("/token", "/introspect", "/revoke", "/userinfo", "/jwks", "/revocations", "/.well-known/")
+PROTOCOL = (
+    "/token",
+    "/introspect",
+    "/revoke",
+    "/userinfo",
+    "/register",
+    "/jwks",
+    "/revocations",
+    "/.well-known/",
+)
 POLICY = ("default-src 'self'", "base-uri 'none'", "frame-ancestors 'none'", "object-src 'none'")
 
 

@@ -24,6 +24,7 @@ from .wire import USUAL, Request
 
 ABSENT = "<absent>"
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 # words of the cases for what is too long to write out
 FILLINGS = {
     "n": "1",
@@ -110,6 +111,9 @@ class Stage:
         for client_id in cast.CLIENTS:
             if client_id in named:
                 cast.client(self.world, client_id)
+        if case.area == "dcr":
+            _, self.saved["iat"] = self.world.services.partners.invite(cast.POLICY, 10_000, 7)
+            self.secrets.add(self.saved["iat"])
         for name in cast.PEOPLE:
             if name in named or (name == "alice" and {"code", "tokens"} & set().union(*case.steps)):
                 self.person(name)
@@ -138,7 +142,14 @@ class Stage:
             assert kind == "basic", step
             headers["Authorization"] = "Basic " + base64.b64encode(to_bytes(pair)).decode()
         body = self.fill(step["body"]) if "body" in step else urlencode(form)
-        if (kind := step.get("type", FORM)) and (body or "type" in step) and kind != ABSENT:
+        usual = FORM
+        if "json" in step:
+            document = self.fill(step["json"])
+            if isinstance(document, dict):
+                document = {name: value for name, value in document.items() if value != ABSENT}
+            body, usual = json.dumps(document), JSON
+            sent += _texts(document)
+        if (kind := step.get("type", usual)) and (body or "type" in step) and kind != ABSENT:
             headers.setdefault("Content-Type", kind)
         if query:
             target += f"?{query}"
@@ -192,6 +203,8 @@ class Stage:
     def fill(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self.fill(item) for item in value]
+        if isinstance(value, dict):
+            return self._filled(value)
         return _PLACEHOLDER.sub(self._value, value) if isinstance(value, str) else value
 
     def _value(self, match: re.Match[str]) -> str:
@@ -223,6 +236,14 @@ class Stage:
     def _of_browser(self, what: str, rest: str) -> str:
         name, _, rest = rest.partition(".")
         return _walked(getattr(self.browser(name), what), rest.split("."))
+
+
+def _texts(value: Any) -> list[str]:
+    """Every string in a document of JSON."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in inner for text in _texts(item)]
 
 
 def cookie_lines(held: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -34,7 +34,7 @@ from .wire import Reply, Request, WSGIWire
 BOUNDED = settings(
     max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-ENDPOINTS = st.sampled_from(["/token", "/introspect", "/revoke"])
+ENDPOINTS = st.sampled_from(["/token", "/introspect", "/revoke", "/register"])
 # clients that are who they say, so that what comes after authentication is reached; each has scopes of two
 # APIs, or no grant: no request without a scope of this world gets a token
 CALLERS = ["web1", "svc1", "post", "spa1", "rs_accounts"]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fleet import Fleet
 
+from authserver.partners import Policy
+
 from .node import Failed, Script, node_missing
 from .person import Person
 
@@ -91,3 +93,37 @@ def test_that_nobody_is_signed_in_reaches_the_client_as_an_error(app: Script, al
     url = app.step("authorize", redirect_uri=CALLBACK, scope=SCOPE, prompt="none")
     told = refused(app, "callback", url=alice.allow(url))
     assert told["error"] == "login_required"
+
+
+@pytest.mark.spec("OpenID Connect Registration 1.0", "3")
+@pytest.mark.parametrize("method", ["none", "client_secret_post"])
+def test_a_client_that_nobody_knew_registers_itself_and_goes_on(
+    issuer: Fleet, app: Script, alice: Person, method: str
+) -> None:
+    policy = Policy(
+        partner="A maker of apps",
+        scopes=frozenset(SCOPE.split()),
+        grant_types=frozenset({"authorization_code", "refresh_token"}),
+        auth_methods=frozenset({method}),
+        redirect_hosts=frozenset({"localhost"}),
+        client_state="active",
+    )
+    _, token = issuer.services.partners.invite(policy, clients=1, days=1)
+    metadata = {
+        "redirect_uris": [CALLBACK],
+        "application_type": "native",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": method,
+        "scope": SCOPE,
+    }
+    told = app.step("register", issuer=issuer.server.issuer, token=token, metadata=metadata)
+    assert ("client_secret" in told) == (method != "none")
+    assert {name: told[name] for name in metadata} == metadata | {"scope": " ".join(sorted(SCOPE.split()))}
+    tokens = app.step("callback", url=answer_of(app, alice))
+    person = app.step("userinfo", access_token=tokens["access_token"])
+    assert person["email"] == "alice@example.com"
+    fresh = app.step("refresh", refresh_token=tokens["refresh_token"])
+    app.step("revoke", token=fresh["refresh_token"])
+    # the invitation was for one client
+    again = refused(app, "register", issuer=issuer.server.issuer, token=token, metadata=metadata)
+    assert again["code"] == "OAUTH_WWW_AUTHENTICATE_CHALLENGE"

@@ -16,6 +16,14 @@ const steps = {
     });
     return { issuer: config.serverMetadata().issuer, pkce: config.serverMetadata().supportsPKCE() };
   },
+  // Registers itself with the token that its maker was given, and goes on as the client it was made.
+  async register({ issuer, token, metadata }) {
+    config = await oidc.dynamicClientRegistration(new URL(issuer), metadata, undefined, {
+      initialAccessToken: token,
+      execute: [oidc.allowInsecureRequests],
+    });
+    return config.clientMetadata();
+  },
   // The address to which the person's browser goes.
   async authorize(parameters) {
     verifier = oidc.randomPKCECodeVerifier();

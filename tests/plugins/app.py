@@ -37,6 +37,7 @@ WIDE_LIMITS = {
     "limit_authorize_address": "1000000/60",
     "limit_login_address": "1000000/60",
     "limit_login_server": "1000000/60",
+    "limit_register": "1000000/60",
     "login_alarm": "1000000/60",
 }
 # of clients that send people
