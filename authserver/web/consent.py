@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from .. import clock
+from .. import clock, crypto
 from ..interaction import Step, due
 from ..login import SessionView
 from ..oauth.authorization_response import Late
@@ -70,6 +71,9 @@ def answer() -> Response:
         return _resume(interaction)
     try:
         match fields.get("decision"):
+            case "approve" if fields.get("shown") != _fingerprint(_asked(interaction)):
+                # what a person allows is what they read: the words have changed under the open page
+                return _page(interaction, session, step, status=409, changed=True)
             case "approve" if interaction.request.payment is not None:
                 account = _account(session, fields.get("account", ""))
                 if account is None:
@@ -101,23 +105,37 @@ def _page(
     interaction: InteractionRecord, session: SessionView, step: Step, status: int = 200, **more: Any
 ) -> Response:
     allow_form_redirect()
+    rooms, asked = services(), _asked(interaction)
+    values: dict[str, Any] = {
+        "txn": interaction.id,
+        "shown": _fingerprint(asked),
+        "user": rooms.users.get(session.user_id),
+        **asked,
+        **more,
+    }
+    if step is not Step.APPROVE_PAYMENT and asked["payment"] is None:
+        return show("consent.html", status, **values)
+    accounts = rooms.accounts.of(session.user_id)
+    without_sca = rooms.settings.payment_sca == "none"
+    return show("approve_payment.html", status, accounts=accounts, without_sca=without_sca, **values)
+
+
+def _asked(interaction: InteractionRecord) -> dict[str, Any]:
+    """What the page tells of the request, as it stands now: client, the sentences of scopes, payment."""
     rooms, asked = services(), interaction.request
     known = rooms.scopes.all()
     # what a receipt tells in detail is not told again in general
     told = {detail["type"] for detail in asked.authorization_details or ()}
     scopes = [known[name] for name in asked.scopes if name in known]
-    values = {
-        "txn": interaction.id,
+    return {
         "client": rooms.clients.get(asked.client_id),
-        "user": rooms.users.get(session.user_id),
         "scopes": [scope.description for scope in scopes if scope.authorization_details_type not in told],
+        "payment": asked.payment,
     }
-    if step is not Step.APPROVE_PAYMENT and asked.payment is None:
-        return show("consent.html", status, **values, **more)
-    accounts = rooms.accounts.of(session.user_id)
-    without_sca = rooms.settings.payment_sca == "none"
-    payment = asked.payment
-    return show(
-        "approve_payment.html", status, payment=payment, accounts=accounts, without_sca=without_sca,
-        **values, **more,
-    )  # fmt: skip
+
+
+def _fingerprint(asked: dict[str, Any]) -> str:
+    """A digest that goes into the form: two pages share it exactly if they say the same."""
+    client = asked["client"]
+    words = [client.client_name if client else None, asked["scopes"], asked["payment"]]
+    return crypto.b64u(crypto.digest(json.dumps(words)))

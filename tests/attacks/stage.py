@@ -34,7 +34,7 @@ FILLINGS = {
     "many_scopes": " ".join(f"s{i}" for i in range(8000)),
 }
 # fields that a page was given by this server and shows again
-RETURNED = {"csrf", "txn", "request", "token", "decision", "account"}
+RETURNED = {"csrf", "txn", "shown", "request", "token", "decision", "account"}
 # what ``{name.word}`` makes of a text
 TWISTS: dict[str, Callable[[str], str]] = {
     "cut": lambda text: text[:-1],

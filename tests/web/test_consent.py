@@ -197,6 +197,59 @@ def test_withdrawn_consent_is_asked_again_and_ends_what_stood_on_it(asking: Aski
     assert remembered(asking) == ["openid"]
 
 
+def test_words_that_changed_under_an_open_page_are_read_again(asking: Asking) -> None:
+    services = asking.world.services
+    browser = asking.browser(logged_in=True)
+
+    def sentence() -> None:
+        services.scopes.describe("accounts:read", "Empty all your accounts")
+        services.versions.forget()
+
+    def name() -> None:
+        with services.clients._changing("shop", {"client_name": "Other shop"}):
+            pass
+
+    for change, words in ((sentence, "Empty all your accounts"), (name, "Other shop asks to:")):
+        page = start(browser, prompt="consent")
+        change()
+        again = decide(browser, page)
+        assert again.status_code == 409
+        assert "This page has changed. Read it again." in shown(again)
+        assert words in shown(again)
+        assert asking.rows()["codes"] == 0
+        # who does not want it may leave without reading it again
+        assert answer(decide(browser, page, "deny"))["error"] == "access_denied"
+    page = start(browser, prompt="consent")
+    sentence()
+    assert "This page has changed" not in page.text
+    assert "code" in answer(decide(browser, page))
+    # what was allowed is the scope; a new sentence for it asks nobody again
+    services.scopes.describe("accounts:read", "See your accounts")
+    services.versions.forget()
+    assert "code" in answer(start(browser))
+
+
+def test_a_payment_is_read_again_too_and_then_approved(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    page = start(browser, "pay1", authorization_details=payment())
+    with asking.world.services.clients._changing("pay1", {"client_name": "Merchant B"}):
+        pass
+    again = decide(browser, page)
+    assert again.status_code == 409
+    assert "This page has changed. Read it again." in shown(again)
+    assert "Merchant B" in shown(again)
+    assert asking.rows()["codes"] == 0
+    assert "code" in answer(decide(browser, again))
+
+
+@pytest.mark.parametrize("claimed", ["", "x", "A" * 43])
+def test_a_form_that_does_not_say_what_it_showed_approves_nothing(asking: Asking, claimed: str) -> None:
+    browser = asking.browser(logged_in=True)
+    page = start(browser)
+    assert browser.submit(page, "/consent", decision="approve", shown=claimed).status_code == 409
+    assert asking.rows()["codes"] == 0
+
+
 @pytest.mark.spec("RFC 8252", "8.6")
 @pytest.mark.spec("RFC 6749", "10.2")
 def test_an_app_that_any_program_can_pose_as_is_allowed_anew_each_time(asking: Asking) -> None:

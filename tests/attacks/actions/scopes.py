@@ -27,6 +27,12 @@ def lose_scope(run: Run, client: str, scope: str) -> None:
     services.versions.forget()
 
 
+def rewrite_scope(run: Run, scope: str, sentence: str) -> None:
+    """An operator describes the scope in other words."""
+    run.world.services.scopes.describe(scope, sentence)
+    run.world.services.versions.forget()
+
+
 def nobody_was_asked(run: Run, user: str) -> None:
     """No password of the person was looked at: nothing counts against them, and no login is on record."""
     person = run.person(user)
