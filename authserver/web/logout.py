@@ -48,7 +48,7 @@ def submit() -> Response:
     return _forgetting(_signed_out(LogoutRequest()))
 
 
-@blueprint.route("/end_session", methods=["GET", "POST"], provide_automatic_options=False)
+@blueprint.route("/end_session", methods=["GET", "POST"], provide_automatic_options=False, head=False)
 def end_session() -> Response:
     """The end-session endpoint (OpenID Connect RP-Initiated Logout §2)."""
     endpoint = services().end_session
@@ -61,7 +61,7 @@ def end_session() -> Response:
     return _go_on(asked)
 
 
-@blueprint.get("/end_session/resume", provide_automatic_options=False)
+@blueprint.get("/end_session/resume", provide_automatic_options=False, head=False)
 def resume() -> Response:
     """The same after a POST: the browser is here with its cookies."""
     within_limits("end_session")
