@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
@@ -23,11 +23,15 @@ TOUCH_SECONDS = 30
 # what last_seen_at becomes when the end of a session was told: it is told once
 TOLD = 0
 COOKIE_LENGTH = 43
+NO_LIMIT = 2**62
+# a session that goes on after its own person's login
+SAME_PERSON = ""
 # why a person signs out: on this server's own page, or sent by a client
 LOGOUTS = ("logout", "rp_initiated")
 
-# What ends with a session, in the same transaction: (connection, sid, reason).
-Ends = Callable[[Connection, str, str], None]
+# What ends with sessions, in the same transaction and all at once, so that locks are taken in one order:
+# (connection, the reason of each sid).
+Ends = Callable[[Connection, Mapping[str, str]], None]
 
 
 @dataclass(frozen=True)
@@ -103,15 +107,13 @@ class Sessions:
             "client_ip": login.client_ip,
             "user_agent": login.user_agent[:256],
         }
-        replaced = self._previous_in(connection, previous)
-        if replaced is not None and replaced["user_id"] == login.user_id:
-            sid = replaced["sid"]
-            connection.execute(update(sessions).where(sessions.c.sid == sid).values(values))
-            self._audit.record_in(connection, _entry(Event.SESSION_ROTATED, login.user_id, sid))
-            return cookie
-        if replaced is not None:
-            self._end_in(connection, sessions.c.sid == replaced["sid"], Event.SESSION_ROTATED, "other_user")
-        self._make_room_in(connection, login.user_id, now)
+        found = self._in_the_way_in(connection, previous, login.user_id, now)
+        for sid, (_, reason) in found.items():
+            if reason == SAME_PERSON:
+                connection.execute(update(sessions).where(sessions.c.sid == sid).values(values))
+                self._audit.record_in(connection, _entry(Event.SESSION_ROTATED, login.user_id, sid))
+                return cookie
+        self._end_held_in(connection, found)
         sid = crypto.random_token(128)
         connection.execute(insert(sessions).values(sid=sid, user_id=login.user_id, **values))
         self._audit.record_in(connection, _entry(Event.SESSION_CREATED, login.user_id, sid))
@@ -119,7 +121,7 @@ class Sessions:
 
     def read(self, cookie: str | None, *, seen: bool = True) -> SessionView | None:
         """The live session of a cookie, ``seen`` now or not; None if there is none. Its end is told once."""
-        if cookie is None or len(cookie) != COOKIE_LENGTH:
+        if not _could_be(cookie):
             return None
         with self._database.reading() as connection:
             query = select(sessions).where(sessions.c.digest == crypto.digest(cookie))
@@ -140,7 +142,7 @@ class Sessions:
 
         An idle session reads nobody's pages, but what was opened from it still ends with it.
         """
-        if cookie is None or len(cookie) != COOKIE_LENGTH:
+        if not _could_be(cookie):
             return None
         query = select(sessions.c.sid, sessions.c.user_id).where(
             sessions.c.digest == crypto.digest(cookie), sessions.c.ended_at.is_(None)
@@ -159,13 +161,17 @@ class Sessions:
             return self._end_in(connection, which, event, reason) > 0
 
     def end_all(self, user_id: str, reason: str) -> int:
-        """Every session of a person has ended; gives how many."""
+        """Every session of a person has ended, idle ones too; gives how many."""
         with self._database.writing() as connection:
             return self.end_all_in(connection, user_id, reason)
 
     def end_all_in(self, connection: Connection, user_id: str, reason: str) -> int:
         """``end_all`` with the transaction of ``connection``."""
         return self._end_in(connection, sessions.c.user_id == user_id, Event.SESSION_REVOKED, reason)
+
+    def hold_all_in(self, connection: Connection, user_id: str) -> None:
+        """No session of the person changes, and none gives anything, before this transaction ends."""
+        self._hold_in(connection, sessions.c.user_id == user_id)
 
     def list(self, user_id: str) -> list[SessionView]:
         """The live sessions of a person, the one seen last first."""
@@ -196,44 +202,68 @@ class Sessions:
             return Event.SESSION_EXPIRED, "idle"
         return None
 
-    def _previous_in(self, connection: Connection, cookie: str | None) -> Any:
-        """The row of this browser's session unless it was ended, locked. Idle ones are continued."""
-        if cookie is None or len(cookie) != COOKIE_LENGTH:
-            return None
-        query = select(sessions).where(
-            sessions.c.digest == crypto.digest(cookie), sessions.c.ended_at.is_(None)
-        )
-        return connection.execute(query.with_for_update()).mappings().one_or_none()
+    def _in_the_way_in(
+        self, connection: Connection, cookie: str | None, user_id: str, now: int
+    ) -> dict[str, tuple[Event, str]]:
+        """Why a session cannot stay as it is when the person logs in, by sid; these are locked.
 
-    def _make_room_in(self, connection: Connection, user_id: str, now: int) -> None:
-        """Fewer than the limit are live. Their login holds the person's row: nobody counts beside us."""
-        live = (
+        It is this browser's unless it was ended (idle ones are continued), or one too many. The login holds
+        the person's row: nobody counts beside us.
+        """
+        mine = sessions.c.digest == crypto.digest(cookie if _could_be(cookie) else "")
+        crowded = (
             select(sessions.c.sid)
-            .where(
-                sessions.c.user_id == user_id,
-                sessions.c.ended_at.is_(None),
-                sessions.c.expires_at > now,
-                sessions.c.last_seen_at > now - self._idle,
-            )
+            .where(self._seen(user_id, now))
             .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
             .offset(self._most - 1)
+            # SQLite has no OFFSET without it
+            .limit(NO_LIMIT)
         )
-        crowded = list(connection.execute(live).scalars())
-        if crowded:
-            self._end_in(connection, sessions.c.sid.in_(crowded), Event.SESSION_LIMIT, "oldest_ended")
+        held = self._hold_in(connection, mine | sessions.c.sid.in_(crowded), mine.label("mine"))
+        found = {}
+        for row in held:
+            if not row.mine:
+                found[row.sid] = (Event.SESSION_LIMIT, "oldest_ended")
+            else:
+                reason = SAME_PERSON if row.user_id == user_id else "other_user"
+                found[row.sid] = (Event.SESSION_ROTATED, reason)
+        return found
 
-    def _end_in(self, connection: Connection, which: Any, event: Event, reason: str) -> int:
+    def _seen(self, user_id: str, now: int) -> ColumnElement[bool]:
+        """Sessions of the person that live."""
+        return and_(
+            sessions.c.user_id == user_id,
+            sessions.c.ended_at.is_(None),
+            sessions.c.expires_at > now,
+            sessions.c.last_seen_at > now - self._idle,
+        )
+
+    @staticmethod
+    def _hold_in(connection: Connection, which: ColumnElement[bool], *more: Any) -> Sequence[Any]:
+        """``sid`` and ``user_id`` of those that were not ended, locked in one order for all."""
+        query = select(sessions.c.sid, sessions.c.user_id, *more).where(which, sessions.c.ended_at.is_(None))
+        return connection.execute(query.order_by(sessions.c.sid).with_for_update(of=sessions)).all()
+
+    def _end_in(self, connection: Connection, which: ColumnElement[bool], event: Event, reason: str) -> int:
+        held = self._hold_in(connection, which)
+        self._end_held_in(connection, {row.sid: (event, reason) for row in held})
+        return len(held)
+
+    def _end_held_in(self, connection: Connection, why: Mapping[str, tuple[Event, str]]) -> None:
+        """Sessions that this transaction holds have ended, each for its reason, with what hangs on them."""
+        if not why:
+            return
         ended = (
             update(sessions)
-            .where(which, sessions.c.ended_at.is_(None))
+            .where(sessions.c.sid.in_(why))
             .values(ended_at=clock.now())
             .returning(sessions.c.sid, sessions.c.user_id)
         )
         rows = connection.execute(ended).all()
+        self._ends(connection, {sid: reason for sid, (_, reason) in why.items()})
         for row in rows:
-            self._ends(connection, row.sid, reason)
+            event, reason = why[row.sid]
             self._audit.record_in(connection, _entry(event, row.user_id, row.sid, reason))
-        return len(rows)
 
     def _touch(self, digest: bytes, now: int) -> None:
         """The session was seen now; not one that ended, or was told to be over, meanwhile."""
@@ -248,6 +278,10 @@ class Sessions:
         with self._database.writing() as connection:
             if connection.execute(update(sessions).where(untold).values(last_seen_at=TOLD)).rowcount == 1:
                 self._audit.record_in(connection, entry)
+
+
+def _could_be(cookie: str | None) -> TypeGuard[str]:
+    return cookie is not None and len(cookie) == COOKIE_LENGTH
 
 
 def _view(row: Any) -> SessionView:

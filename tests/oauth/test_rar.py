@@ -74,6 +74,10 @@ def test_unknown_and_foreign_types_are_refused() -> None:
         "[1e999]",
         "[" + "9" * 5000 + "]",
         "[" * 5000 + "]" * 5000,
+        # JSON's own parser reads these
+        "[" * 600 + "]" * 600,
+        '{"a":[' * 300 + "]}" * 300,
+        "[" * 6 + "]" * 6,
         '{"a":' * 3000,
         '[{"type":"payment_initiation","type":"payment_initiation"}]',
         payment() + "x",
@@ -104,8 +108,14 @@ def test_a_token_is_for_exactly_the_details_that_were_approved() -> None:
         assert rar.fits(json.dumps(wanted), [paid]) == "rar_exceeds_grant"
     for granted in (None, [], [paid, other]):
         assert rar.fits(json.dumps([PAYMENT]), granted) == "rar_exceeds_grant"
-    for malformed in ("[]", "{", "null", json.dumps(PAYMENT), "[NaN]", "[" * 3000):
+    deep = "[" * 600 + "]" * 600
+    for malformed in ("[]", "{", "null", json.dumps(PAYMENT), "[NaN]", "[" * 3000, deep):
         assert rar.fits(malformed, [paid]) == "rar_format"
+
+
+def test_details_are_as_deep_as_five_and_no_deeper() -> None:
+    assert reason('[{"type":"root","a":[[[]]]}]') == "rar_type"
+    assert reason('[{"type":"root","a":[[[[]]]]}]') == "rar_format"
 
 
 def test_two_payments_are_not_approved_with_one_click() -> None:
@@ -280,6 +290,7 @@ def test_the_client_is_told_of_wrong_details_by_its_redirect_uri(asking: Asking)
     cases = [
         ("pay1", '[{"type":"root"}]', "rar_type"),
         ("pay1", "[{}]", "rar_format"),
+        ("pay1", "[" * 600 + "]" * 600, "rar_format"),
         ("pay1", payment(skipConsent=True), "rar_unknown_field"),
         ("pay1", changed("instructedAmount.amount", "0.00"), "rar_amount"),
         ("pay1", changed("instructedAmount.currency", "ZZZ"), "rar_currency"),
