@@ -8,6 +8,11 @@ from ..ip_allowlist import Allowlist
 from ..jwks import PublicKey
 
 
+def is_client_id(text: str) -> bool:
+    """Whether ``text`` can be a client id (RFC 6749 appendix A.1), here of at most 128 characters."""
+    return 0 < len(text) <= 128 and all("\x21" <= character <= "\x7e" for character in text)
+
+
 @dataclass(frozen=True)
 class ResourceServerRecord:
     """A payment API: its ``audience``, the client it authenticates as, and its signing algorithm or None."""

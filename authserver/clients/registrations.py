@@ -29,6 +29,7 @@ COLUMNS = (
     "client_name", "application_type", "redirect_uris", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "grant_types", "scopes", "authorization_details_types", "id_token_alg",
     "jwks", "jwks_uri", "default_max_age",
+    "post_logout_redirect_uris", "backchannel_logout_uri", "backchannel_logout_session_required",
 )  # fmt: skip
 NOBODY = bytes(32)
 PENDING_DAYS = 30

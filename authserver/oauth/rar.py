@@ -89,7 +89,7 @@ def _array(text: str) -> list[Any]:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_int=_int)
     except (ValueError, RecursionError) as error:
         raise Refused("rar_format") from error
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_ELEMENTS or _depth(value) > MAX_DEPTH:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_ELEMENTS or _too_deep(value):
         raise Refused("rar_format")
     return value
 
@@ -112,6 +112,12 @@ def _int(text: str) -> int:
     return int(text)
 
 
-def _depth(value: Any) -> int:
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, members), default=0) if isinstance(value, dict | list) else 0
+def _too_deep(value: Any) -> bool:
+    """Whether arrays and objects stand in each other deeper than ``MAX_DEPTH``; no deeper is looked."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inside = [item for item in level if isinstance(item, dict | list)]
+        if not inside:
+            return False
+        level = [one for item in inside for one in (item.values() if isinstance(item, dict) else item)]
+    return True

@@ -108,9 +108,7 @@ def within(
     kept = tuple(
         n
         for n in names
-        if n in known
-        and (known[n].audience is None or n in client.scopes)
-        and rar.has(details, known[n].authorization_details_type)
+        if n in known and n in client.scopes and rar.has(details, known[n].authorization_details_type)
     )
     needed = bool(details) or any(known[n].audience for n in kept)
     if not needed or not granted.audience:

@@ -94,7 +94,7 @@ def end_all_sessions() -> Response:
     if session is None:
         return login_redirect()
     services().sessions.end_all(session.user_id, "by_user")
-    response = show("signed_out.html", everywhere=True)
+    response = see_other("/login?notice=signed_out_everywhere")
     drop_cookie(response, SESSION)
     drop_cookie(response, BROWSER)
     csrf.renew()

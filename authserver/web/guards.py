@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Programs speak to these; everything else is a page for people.
 PROTOCOL = frozenset({"oauth", "health"})
+# Titles of pages that name the request's id, under which the log has the cause.
+QUOTED = frozenset({"This request cannot be answered", "Something went wrong"})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
@@ -117,7 +119,8 @@ def see_other(path: str) -> Response:
 
 def page(status: int, title: str, text: str, link: tuple[str, str] | None = None) -> Response:
     """A notice or an error: what it is, what to do next, and a ``link`` of (path, words)."""
-    return show("message.html", status, title=title, text=text, link=link)
+    reference = context.current.get().request_id if title in QUOTED else ""
+    return show("message.html", status, title=title, text=text, link=link, reference=reference)
 
 
 def show(template: str, status: int = 200, **values: Any) -> Response:

@@ -27,11 +27,17 @@ blueprint = Blueprint("login", __name__)
 PURPOSE = "login"
 FAILED = (
     "That did not work. Check the user name and the password. "
-    "After five wrong tries an account pauses for 30 minutes."
+    "After five wrong tries an account pauses for 30 minutes. "
+    "If you are sure of both, wait until that is over, or ask whoever gave you the account for a new link."
 )
+COOKIE_LENGTH = 43
+IDLE = "You were signed out after a while without activity."
+# ended elsewhere, long ago, or never there: nothing tells which
+ENDED = "You are no longer signed in here."
 NOTICES = {
     "password_set": "Your password is set. Sign in with it now.",
     "signed_out": "You are signed out.",
+    "signed_out_everywhere": "You are signed out everywhere.",
 }
 
 
@@ -43,7 +49,7 @@ def form() -> Response:
     request_id = as_request_id(request.args.get("request", ""))
     if not request_id and current_session() is not None:
         return see_other("/account")
-    return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")))
+    return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")), over=_session_over())
 
 
 @blueprint.post("/login", provide_automatic_options=False)
@@ -79,7 +85,18 @@ def _change_hands(response: Response, request_id: str) -> None:
 
 
 def _page(
-    request_id: str, status: int = 200, error: str | None = None, notice: str | None = None
+    request_id: str,
+    status: int = 200,
+    error: str | None = None,
+    notice: str | None = None,
+    over: str | None = None,
 ) -> Response:
     allow_form_redirect()
-    return show("login.html", status, request_id=request_id, error=error, notice=notice)
+    return show("login.html", status, request_id=request_id, error=error, notice=notice, over=over)
+
+
+def _session_over() -> str | None:
+    """What to tell a browser that holds the cookie of a session that is over; None for all others."""
+    if current_session(seen=False) is not None or len(cookie(SESSION) or "") != COOKIE_LENGTH:
+        return None
+    return IDLE if services().sessions.held(cookie(SESSION)) else ENDED

@@ -262,8 +262,18 @@ def test_a_scope_that_the_client_has_lost_meanwhile_is_left_out(journey: Journey
     with journey.world.services.clients._changing("shop") as connection:
         connection.execute(update(clients).where(clients.c.client_id == "shop").values(scopes=["openid"]))
     body = journey.redeem(code).json
-    assert body["scope"] == "openid offline_access"
+    assert body["scope"] == "openid"
     assert claims_of(body["access_token"])["aud"] == ISSUER
+
+
+def test_a_client_that_has_lost_openid_meanwhile_gets_no_id_token(journey: Journey) -> None:
+    code = journey.code()
+    with journey.world.services.clients._changing("shop", {"scopes": ["accounts:read"]}):
+        pass
+    body = journey.redeem(code).json
+    assert body["scope"] == "accounts:read"
+    assert "id_token" not in body
+    assert claims_of(body["access_token"])["aud"] == ACCOUNTS
 
 
 @pytest.mark.spec("RFC 8707", "2.2")

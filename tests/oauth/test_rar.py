@@ -74,6 +74,10 @@ def test_unknown_and_foreign_types_are_refused() -> None:
         "[1e999]",
         "[" + "9" * 5000 + "]",
         "[" * 5000 + "]" * 5000,
+        # JSON's own parser reads these
+        "[" * 600 + "]" * 600,
+        '{"a":[' * 300 + "]}" * 300,
+        "[" * 6 + "]" * 6,
         '{"a":' * 3000,
         '[{"type":"payment_initiation","type":"payment_initiation"}]',
         payment() + "x",
@@ -104,8 +108,14 @@ def test_a_token_is_for_exactly_the_details_that_were_approved() -> None:
         assert rar.fits(json.dumps(wanted), [paid]) == "rar_exceeds_grant"
     for granted in (None, [], [paid, other]):
         assert rar.fits(json.dumps([PAYMENT]), granted) == "rar_exceeds_grant"
-    for malformed in ("[]", "{", "null", json.dumps(PAYMENT), "[NaN]", "[" * 3000):
+    deep = "[" * 600 + "]" * 600
+    for malformed in ("[]", "{", "null", json.dumps(PAYMENT), "[NaN]", "[" * 3000, deep):
         assert rar.fits(malformed, [paid]) == "rar_format"
+
+
+def test_details_are_as_deep_as_five_and_no_deeper() -> None:
+    assert reason('[{"type":"root","a":[[[]]]}]') == "rar_type"
+    assert reason('[{"type":"root","a":[[[[]]]]}]') == "rar_format"
 
 
 def test_two_payments_are_not_approved_with_one_click() -> None:
@@ -280,6 +290,7 @@ def test_the_client_is_told_of_wrong_details_by_its_redirect_uri(asking: Asking)
     cases = [
         ("pay1", '[{"type":"root"}]', "rar_type"),
         ("pay1", "[{}]", "rar_format"),
+        ("pay1", "[" * 600 + "]" * 600, "rar_format"),
         ("pay1", payment(skipConsent=True), "rar_unknown_field"),
         ("pay1", changed("instructedAmount.amount", "0.00"), "rar_amount"),
         ("pay1", changed("instructedAmount.currency", "ZZZ"), "rar_currency"),
@@ -371,3 +382,29 @@ def test_demo_accounts_are_the_persons_own_and_always_the_same() -> None:
     ibans = [account.iban for user in ("alice", "bob") for account in demo.of(user)]
     assert len(set(ibans)) == 4
     assert all(map(payments.valid_iban, ibans))
+
+
+@pytest.mark.spec("RFC 6749", "4.1.2.1")
+def test_each_mistake_has_a_text_of_its_own_that_names_the_member(asking: Asking) -> None:
+    mistakes = {
+        "creditorName": changed("creditorName", "x" * 71),
+        "unknown": '[{"type":"root"}]',
+        "more than one": json.dumps([PAYMENT, PAYMENT]),
+        "debtorAccount": changed("debtorAccount", {"iban": IBAN}),
+        "instructedAmount needs amount": changed("instructedAmount.amount", "5"),
+        "instructedAmount.currency": changed("instructedAmount.currency", "eur"),
+        "creditorAccount needs iban": changed("creditorAccount.iban", "DE00"),
+        "creditorAccount.bic": changed("creditorAccount.bic", "x"),
+    }
+    texts = []
+    for words, details in mistakes.items():
+        asked = ask(asking.browser(), "pay1", scope="openid", authorization_details=details)
+        told = answer(asked)
+        assert told["error"] == "invalid_authorization_details"
+        texts.append(told["error_description"])
+        assert words in texts[-1]
+        # RFC 6749 §4.1.2.1: no quotes, no backslash
+        assert all(" " <= c <= "~" and c not in '"\\' for c in texts[-1])
+    assert len(set(texts)) == len(mistakes)
+    told = answer(ask(asking.browser(), "shop", scope="openid", authorization_details=payment()))
+    assert "not registered for this type" in told["error_description"]

@@ -105,6 +105,19 @@ def test_a_narrower_scope_holds_for_one_access_token(journey: Journey) -> None:
     assert claims_of(alone["access_token"])["aud"] == ISSUER
 
 
+def test_scopes_that_the_client_has_lost_are_left_out_whoever_owns_them(journey: Journey) -> None:
+    token = journey.tokens(scope="openid email offline_access accounts:read")["refresh_token"]
+    with journey.world.services.clients._changing("shop", {"scopes": ["accounts:read"]}):
+        pass
+    for lost in ("openid", "email", "offline_access"):
+        assert refused(journey.refresh(token, scope=lost), "invalid_scope")
+    body = journey.refresh(token).json
+    assert (body["scope"], claims_of(body["access_token"])["aud"]) == ("accounts:read", ACCOUNTS)
+    with journey.world.services.clients._changing("shop", {"scopes": []}):
+        pass
+    assert refused(journey.refresh(body["refresh_token"]), "invalid_scope")
+
+
 def test_authorization_details_stay_as_approved(journey: Journey) -> None:
     first = journey.tokens(scope="accounts:read offline_access", details=[ACCOUNT])
     body = journey.refresh(first["refresh_token"]).json

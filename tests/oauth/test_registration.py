@@ -683,3 +683,34 @@ def test_in_development_keys_may_be_on_this_machine(world: World) -> None:
     for uri in ("http://127.0.0.1:9000/k", "http://localhost:9000/k", "https://localhost/k"):
         assert registered(world, CODE | {"jwks_uri": uri})["jwks_uri"] == uri
     assert refused(register(world, CODE | {"jwks_uri": "http://rp.example/k"}), META)
+
+
+# --- logout -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("OpenID Connect RP-Initiated Logout 1.0", "3.1")
+@pytest.mark.spec("OpenID Connect Back-Channel Logout 1.0", "2.2")
+def test_a_client_registers_where_people_go_and_where_it_hears_of_their_logout(world: World) -> None:
+    logout = {
+        "post_logout_redirect_uris": [CALLBACK],
+        "backchannel_logout_uri": "https://client.example/logout",
+        "backchannel_logout_session_required": True,
+    }
+    told = registered(world, CODE | logout)
+    assert {name: told[name] for name in logout} == logout
+    client = world.services.clients.get(told["client_id"])
+    assert client is not None
+    assert client.post_logout_redirect_uris == (CALLBACK,)
+    assert client.backchannel_logout_uri == logout["backchannel_logout_uri"]
+    for wrong in (
+        {"post_logout_redirect_uris": ["https://evil.example/"]},
+        {"post_logout_redirect_uris": "https://client.example/"},
+        {"backchannel_logout_uri": "https://10.0.0.1/"},
+        {"backchannel_logout_uri": 1},
+        {"backchannel_logout_session_required": "yes"},
+    ):
+        answer = register(world, CODE | logout | wrong)
+        assert (answer.status_code, answer.json["error"]) == (400, "invalid_client_metadata"), wrong
+    changed = update(world, told, **CODE)
+    assert changed.status_code == 200
+    assert not set(logout) & set(changed.json)

@@ -263,3 +263,23 @@ def test_user_agents_and_names_are_text(browser: Browser, services: Services, al
         User_Agent=hostile,
     )
     assert "<img src=x" not in browser.get(path).text
+
+
+def test_the_sign_in_page_says_that_a_session_is_over(
+    browser: Browser, services: Services, alice: str, moving_clock: Moving
+) -> None:
+    idle, ended = "after a while without activity", "no longer signed in here"
+    browser.log_in()
+    assert idle not in browser.get(f"/login?request={'r' * 43}").text
+    moving_clock.walk(301)
+    assert f"{idle}. Nothing was changed." in browser.get("/login").text
+    browser.log_in()
+    services.sessions.end_all(alice, "by_user")
+    text = browser.get("/login").text
+    assert ended in text
+    assert idle not in text
+    # who holds no cookie is told nothing
+    browser.set_cookie("sid", "")
+    text = browser.get("/login").text
+    assert idle not in text
+    assert ended not in text

@@ -45,6 +45,12 @@ def texts_refused(
         _refused(run, text.replace("PAYMENT", json.dumps(PAYMENT)), reason, error)
 
 
+def nested_refused(run: Run, depths: list[int], reason: str) -> None:
+    """Arrays in arrays, of each of ``depths`` are refused in place of the details."""
+    nested = ["[" * n + "]" * n for n in depths]
+    texts_refused(run, nested, reason)
+
+
 def _refused(run: Run, text: str, reason: str, error: str) -> None:
     params = {"state": "S1", "error": error}
     expect = REFUSED | {"location": REFUSED["location"] | {"params": params}}
