@@ -11,7 +11,8 @@ from ..users import Attempts, Links, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
 from .password_login import ACR_PASSWORD, AMR_PASSWORD, Browser
-from .session import Login, Sessions
+from .session import Sessions
+from .session_view import Login
 
 
 class PasswordChange:

@@ -9,7 +9,8 @@ from ..db import Database
 from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
-from .session import Login, Sessions
+from .session import Sessions
+from .session_view import Login
 
 ACR_PASSWORD = "urn:authserver:acr:password"  # noqa: S105 - the name of a class of logins
 AMR_PASSWORD = ("pwd",)  # RFC 8176 §2

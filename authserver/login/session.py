@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
@@ -13,10 +12,13 @@ from ..audit import Audit, Entry, Event
 from ..audit.record import Outcome
 from ..config import Settings
 from ..db import Database, table_of
+from ..models.authorization import Authorization
 from ..models.session import Session
 from ..users import Users
+from .session_view import Login, SessionView, view_of
 
 sessions = table_of(Session)
+authorizations = table_of(Authorization)
 
 # last_seen_at is as fresh as this, so that a session may end so much early, never late
 TOUCH_SECONDS = 30
@@ -32,33 +34,6 @@ LOGOUTS = ("logout", "rp_initiated")
 # What ends with sessions, in the same transaction and all at once, so that locks are taken in one order:
 # (connection, the reason of each sid).
 Ends = Callable[[Connection, Mapping[str, str]], None]
-
-
-@dataclass(frozen=True)
-class SessionView:
-    """A live session. ``digest`` is that of its cookie; ``auth_time`` is when the person last proved it."""
-
-    sid: str
-    user_id: str
-    acr: str
-    amr: tuple[str, ...]
-    auth_time: int
-    created_at: int
-    last_seen_at: int
-    client_ip: str
-    user_agent: str
-    digest: bytes
-
-
-@dataclass(frozen=True)
-class Login:
-    """How a person has just proved who they are, and from where."""
-
-    user_id: str
-    acr: str
-    amr: tuple[str, ...]
-    client_ip: str
-    user_agent: str
 
 
 class Sessions:
@@ -135,7 +110,7 @@ class Sessions:
             return None
         if seen and now - row["last_seen_at"] >= TOUCH_SECONDS:
             self._touch(row["digest"], now)
-        return _view(row)
+        return view_of(row)
 
     def held(self, cookie: str | None) -> tuple[str, str] | None:
         """``sid`` and user id of this browser's session unless it was ended, also when it is idle too long.
@@ -174,20 +149,30 @@ class Sessions:
         self._hold_in(connection, sessions.c.user_id == user_id)
 
     def list(self, user_id: str) -> list[SessionView]:
-        """The live sessions of a person, the one seen last first."""
+        """The sessions that a person can end: live ones, and idle ones that still carry authorizations.
+
+        The one seen last comes first.
+        """
         now = clock.now()
-        query = (
-            select(sessions)
+        carries = (
+            select(authorizations.c.gid)
             .where(
-                sessions.c.user_id == user_id,
-                sessions.c.ended_at.is_(None),
-                sessions.c.expires_at > now,
-                sessions.c.last_seen_at > now - self._idle,
+                authorizations.c.sid == sessions.c.sid,
+                authorizations.c.ended_at.is_(None),
+                authorizations.c.expires_at > now,
+                ~authorizations.c.offline,
             )
+            .exists()
+        )
+        live = self._seen(user_id, now)
+        mine = (sessions.c.user_id == user_id) & sessions.c.ended_at.is_(None)
+        query = (
+            select(sessions, live.label("active"))
+            .where(mine, live | carries)
             .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
         )
         with self._database.reading() as connection:
-            return [_view(row) for row in connection.execute(query).mappings()]
+            return [view_of(row, bool(row["active"])) for row in connection.execute(query).mappings()]
 
     def _over(self, row: Any, now: int) -> tuple[Event, str] | None:
         """Why the session is over, None while it lives."""
@@ -282,11 +267,6 @@ class Sessions:
 
 def _could_be(cookie: str | None) -> TypeGuard[str]:
     return cookie is not None and len(cookie) == COOKIE_LENGTH
-
-
-def _view(row: Any) -> SessionView:
-    names = ("sid", "user_id", "acr", "auth_time", "created_at", "last_seen_at", "client_ip", "user_agent")
-    return SessionView(amr=tuple(row["amr"]), digest=row["digest"], **{name: row[name] for name in names})
 
 
 def _entry(event: Event, user_id: str, sid: str, reason: str = "") -> Entry:

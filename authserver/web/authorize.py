@@ -55,7 +55,7 @@ PAGES = {
 }
 
 
-@blueprint.route("/authorize", methods=["GET", "POST"], provide_automatic_options=False)
+@blueprint.route("/authorize", methods=["GET", "POST"], provide_automatic_options=False, head=False)
 def authorize() -> Response:
     """The authorization endpoint (RFC 6749 §3.1): the request is kept; the browser goes on to resume it."""
     rooms = services()
@@ -66,7 +66,7 @@ def authorize() -> Response:
     return see_other(f"/authorize/resume?request={rooms.interactions.open(opened)}")
 
 
-@blueprint.get("/authorize/resume", provide_automatic_options=False)
+@blueprint.get("/authorize/resume", provide_automatic_options=False, head=False)
 def resume() -> Response:
     """The next page of an authorization, or its end."""
     within_limits("resume")

@@ -13,7 +13,7 @@ from plugins.people import add_user
 from sqlalchemy import func, select
 
 from authserver.db import table_of
-from authserver.login.session import Login
+from authserver.login.session_view import Login
 from authserver.models.authorization import Authorization
 from authserver.models.session import Session
 from authserver.oauth.authorization_request import AuthorizationRequest
