@@ -126,6 +126,14 @@ class Sessions:
             row = connection.execute(query).one_or_none()
         return None if row is None else (row.sid, row.user_id)
 
+    def owner(self, cookie: str | None) -> str | None:
+        """The user id of the session that this cookie is of, or was of when it ended."""
+        if not _could_be(cookie):
+            return None
+        query = select(sessions.c.user_id).where(sessions.c.digest == crypto.digest(cookie))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
     def end(self, sid: str, reason: str, user_id: str | None = None) -> bool:
         """The session has ended, with what hangs on it; False if it had, or is not ``user_id``'s."""
         which = sessions.c.sid == sid

@@ -46,7 +46,8 @@ PAGES = {
     ),
     "foreign": (
         "This request belongs to another browser",
-        "It was opened elsewhere. Go back to the application that sent you here and start again.",
+        "It was opened elsewhere, or before somebody signed out here. "
+        "Go back to the application that sent you here and start again.",
     ),
     "client": (
         "This request cannot be answered",

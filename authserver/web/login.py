@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from .. import context
+from .. import context, crypto
 from ..errors import RequestRejected
 from ..login import Browser
 from . import csrf
 from .guards import (
+    BROWSER,
     SESSION,
     allow_form_redirect,
     as_request_id,
@@ -59,6 +60,7 @@ def submit() -> Response:
     rooms, caller = services(), context.current.get()
     if refused := too_many_tries():
         return refused
+    present = current_session() is not None
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
@@ -66,7 +68,20 @@ def submit() -> Response:
     response = see_other(f"/authorize/resume?request={request_id}" if request_id else "/account")
     set_cookie(response, SESSION, session)
     csrf.renew()
+    if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
+        _change_hands(response, request_id if present else "")
     return response
+
+
+def _change_hands(response: Response, request_id: str) -> None:
+    """Whatever waited for the person before waits for nobody now.
+
+    ``request_id`` is what they chose to leave to the one who has logged in ("Not you?"): it goes on.
+    """
+    before, now = cookie(BROWSER), crypto.random_token()
+    if request_id and before is not None:
+        services().interactions.hand_over(request_id, before, now)
+    set_cookie(response, BROWSER, now)
 
 
 def _page(

@@ -12,6 +12,7 @@ from ..errors import ProtocolError
 from ..oauth.logout import LogoutRequest
 from . import csrf
 from .guards import (
+    BROWSER,
     SESSION,
     allow_form_redirect,
     cookie,
@@ -111,8 +112,9 @@ def _signed_out(asked: LogoutRequest) -> Response:
 
 
 def _forgetting(response: Response) -> Response:
-    """The browser forgets its session, and the forms that it got in it."""
+    """The browser forgets its session, the forms that it got in it, and what waited for its person."""
     drop_cookie(response, SESSION)
+    drop_cookie(response, BROWSER)
     csrf.renew()
     return response
 
