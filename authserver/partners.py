@@ -18,6 +18,7 @@ from .audit import Audit, Entry, Event
 from .db import Database, table_of
 from .errors import Invalid
 from .models.partner import InitialAccessToken
+from .visible_text import shows
 
 DAY = 86_400
 MAX_CLIENTS = 100_000
@@ -161,8 +162,8 @@ class Partners:
 
 def _judge(policy: Policy, clients: int, days: int) -> None:
     """The invitation makes sense as a whole; Invalid otherwise."""
-    if not policy.partner.strip() or len(policy.partner) > 100 or not policy.partner.isprintable():
-        raise Invalid("The partner's name is 1 to 100 characters, none of them a control character.")
+    if len(policy.partner) > 100 or not shows(policy.partner):
+        raise Invalid("The partner's name is one line of 1 to 100 characters, with nothing hidden.")
     for host in policy.redirect_hosts:
         if not (_HOST.fullmatch(host) or _SCHEME.fullmatch(host)) or len(host) > 253:
             raise Invalid(

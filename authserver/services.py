@@ -157,7 +157,7 @@ def build(app: Flask, settings: Settings) -> Services:
         audit,
     )
     interactions = Interactions(database, clients)
-    consents = Consents(database, authorizations, audit)
+    consents = Consents(database, clients, authorizations, audit)
     partners = Partners(database, audit)
     registrations = Registrations(database, clients, partners, audit, consents.end_for_client_in)
     rotation = Rotation(database, master, audit, settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import jwks
 from ..errors import Invalid
+from ..visible_text import shows
 from . import redirect_uris
 
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
@@ -30,8 +31,8 @@ DEFAULTS: dict[str, Any] = {
 def judge(values: dict[str, Any]) -> None:
     """What belongs together is together; Invalid otherwise."""
     method = values["token_endpoint_auth_method"]
-    if not str(values["client_name"]).isprintable():
-        raise Invalid("A client's name has no control characters.")
+    if not shows(str(values["client_name"])):
+        raise Invalid("A client's name is one line with a letter or digit, and nothing hidden in it.")
     if method not in AUTH_METHODS:
         raise Invalid(f"The authentication method is one of {', '.join(AUTH_METHODS)}.")
     if method == "none" and "client_credentials" in values["grant_types"]:

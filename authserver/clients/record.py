@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from ..ip_allowlist import Allowlist
 from ..jwks import PublicKey
+from .redirect_uris import reaches_client_alone
+
+PUBLIC = ("none",)
 
 
 def is_client_id(text: str) -> bool:
@@ -68,6 +71,11 @@ class ClientRecord:
     def active(self) -> bool:
         """Whether the client gets anything at all; pending and suspended ones do not."""
         return self.state == "active"
+
+    def identified_at(self, redirect_uri: str) -> bool:
+        """Whether who gets a code at ``redirect_uri``, and tokens for it, is this client for certain."""
+        public = self.token_endpoint_auth_method in PUBLIC
+        return not public or reaches_client_alone(redirect_uri, self.application_type)
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Whether the client is registered for ``grant_type``; Authlib's grants ask this."""

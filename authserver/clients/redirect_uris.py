@@ -78,6 +78,18 @@ def is_registered(requested: str, registered: Iterable[str], application_type: s
     return place is not None and any(place == _without_port(uri) for uri in known)
 
 
+def reaches_client_alone(uri: str, application_type: str) -> bool:
+    """Whether no other program can take what is sent to ``uri``: https on a host of the client's own.
+
+    Ports of a loopback address and private-use schemes are anybody's on the device (RFC 8252 §8.6).
+    """
+    return (
+        application_type != "native"
+        and uri.startswith("https://")
+        and urlsplit(uri).hostname not in LOOPBACK_HOSTS
+    )
+
+
 def _without_port(uri: str) -> tuple[str, str] | None:
     """Host and rest of an http URI on a loopback address with any usable port; None for all others."""
     found = _LOOPBACK.fullmatch(uri)

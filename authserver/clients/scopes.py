@@ -12,6 +12,7 @@ from ..db import Database, table_of
 from ..errors import Invalid
 from ..models.client import ResourceServer
 from ..models.scope import Scope
+from ..visible_text import shows
 from .record import ResourceServerRecord
 
 scopes = table_of(Scope)
@@ -67,6 +68,8 @@ class Scopes:
         """
         if not name or any(not 0x21 <= ord(c) <= 0x7E or c in '"\\' for c in name):
             raise Invalid("A scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3).")
+        if not shows(description):
+            raise Invalid("A scope's sentence is one line with a letter or digit, and nothing hidden in it.")
         with self._database.writing() as connection:
             known = connection.execute(select(scopes).where(scopes.c.name == name)).mappings().one_or_none()
             owner = known["audience"] if known else None

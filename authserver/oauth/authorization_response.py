@@ -58,10 +58,12 @@ class AuthorizationResponses:
     def recalled(self, interaction: InteractionRecord, session: LoggedIn) -> Reply:
         """The code for what was allowed before; Late when it is answered, expired, or no longer allowed."""
         request = interaction.request
+        if not self._consents.recallable(request):
+            raise Late
         with self._database.writing() as connection:
             self._hold_in(connection, interaction, session)
             grant_id = self._consents.recall_in(connection, request, session.user_id)
-            if grant_id is None or request.authorization_details is not None:
+            if grant_id is None:
                 raise Late
             code = self._authorizations.complete_in(connection, request, session, grant_id, None)
         return reply(request.target, self._issuer, {"code": code})

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
+from ..clients import Clients
 from ..db import Database, insert_once, table_of
 from ..models.grant import Grant
 from .authorization_request import AuthorizationRequest
@@ -32,18 +33,30 @@ class Allowed:
 class Consents:
     """Remembers, recalls and withdraws consent."""
 
-    def __init__(self, database: Database, authorizations: Authorizations, audit: Audit) -> None:
+    def __init__(
+        self, database: Database, clients: Clients, authorizations: Authorizations, audit: Audit
+    ) -> None:
         self._database = database
+        self._clients = clients
         self._authorizations = authorizations
         self._audit = audit
 
     def needed(self, request: AuthorizationRequest, user_id: str) -> bool:
-        """Whether the person must be asked: for a payment always, for a scope once."""
-        if request.authorization_details is not None or "consent" in request.prompt:
+        """Whether the person must be asked: for a scope once, for what is not ``recallable`` always."""
+        if "consent" in request.prompt or not self.recallable(request):
             return True
         with self._database.reading() as connection:
             row = connection.execute(_mine(request.client_id, user_id)).mappings().one_or_none()
         return not _covers(row, request)
+
+    def recallable(self, request: AuthorizationRequest) -> bool:
+        """Whether what was allowed before may count: no details, and nobody else poses as the client.
+
+        RFC 6749 §10.2: no answer without the person where the client's identity is not assured.
+        """
+        client = self._clients.get(request.client_id)
+        identified = client is not None and client.identified_at(request.redirect_uri)
+        return identified and request.authorization_details is None
 
     def recall_in(self, connection: Connection, request: AuthorizationRequest, user_id: str) -> str | None:
         """The id of the grant that covers every scope of ``request``, held to the transaction's end."""

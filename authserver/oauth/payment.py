@@ -9,13 +9,14 @@ Members: ``type``; ``instructedAmount`` {``amount``: a decimal string with all t
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .. import crypto
+from ..visible_text import shows
 from .iso4217 import DECIMALS
+from .iso13616 import LENGTHS
 
 TYPE = "payment_initiation"
 ACTIONS = frozenset({"initiate", "status", "cancel"})
@@ -105,8 +106,10 @@ def as_requested(payment: dict[str, Any]) -> dict[str, Any]:
 
 
 def valid_iban(text: str) -> bool:
-    """Whether ``text`` is an IBAN in electronic form with right check digits (ISO 13616, ISO 7064)."""
-    return bool(_IBAN.fullmatch(text)) and 2 <= int(text[2:4]) <= 98 and _modulo_97(text) == 1
+    """Whether ``text`` is an IBAN of its country's length, its check digits right (ISO 13616, ISO 7064)."""
+    if not _IBAN.fullmatch(text) or len(text) != LENGTHS.get(text[:2]):
+        return False
+    return 2 <= int(text[2:4]) <= 98 and _modulo_97(text) == 1
 
 
 def _modulo_97(iban: str) -> int:
@@ -148,19 +151,12 @@ def _account(value: Any) -> dict[str, str]:
 
 
 def _text(value: Any, longest: int) -> str:
-    """One line that shows as what it is: no control, format or direction characters, no loose marks."""
+    """One line that people see as what it is."""
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise Malformed("rar_format")
-    plain = value.isprintable() and value == value.strip() and unicodedata.is_normalized("NFC", value)
-    if not plain or _stacked(value):
+    if not shows(value):
         raise Malformed("rar_format")
     return value
-
-
-def _stacked(text: str) -> bool:
-    """Whether three combining marks follow each other: they would paint over the lines around."""
-    marks = "".join("m" if unicodedata.combining(character) else "." for character in text)
-    return "mmm" in marks or marks.startswith("m")
 
 
 def _texts(value: Any, fine: Callable[[str], bool]) -> list[str]:

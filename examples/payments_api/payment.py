@@ -1,6 +1,7 @@
 """What a client may ask for, read strictly: no floats, no unknown members, no wrong IBAN."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 _LONGEST_NAME = 70
 _LONGEST_REMITTANCE = 140
+# letters and a symbol that show nothing: Hangul fillers, a Braille cell without dots
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 REMITTANCE = "remittanceInformationUnstructured"
 DEBTOR = "debtorAccount"
 _ABOUT_APPROVAL = frozenset({"type", "actions", "locations", DEBTOR})
@@ -141,15 +144,23 @@ def _members(value: object, *names: str, optional: tuple[str, ...] = ()) -> dict
 
 
 def _name(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value.strip()) <= _LONGEST_NAME:
-        raise InvalidBody("creditorName is 1 to 70 printable characters")
+    if not isinstance(value, str) or not _shows(value.strip()) or len(value.strip()) > _LONGEST_NAME:
+        raise InvalidBody("creditorName is 1 to 70 visible characters")
     return value.strip()
 
 
 def _remittance(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST_REMITTANCE:
-        raise InvalidBody(f"{REMITTANCE} is 1 to 140 printable characters")
+    if not isinstance(value, str) or not _shows(value) or len(value) > _LONGEST_REMITTANCE:
+        raise InvalidBody(f"{REMITTANCE} is 1 to 140 visible characters")
     return value
+
+
+def _shows(text: str) -> bool:
+    # On a statement it is seen, on its own line: letters or digits, and not many marks stacked on them.
+    kinds = "".join(unicodedata.category(character)[0] for character in text)
+    bases = kinds.count("L") + kinds.count("N")
+    stacked = "MMM" in kinds or kinds.count("M") > bases
+    return bases > 0 and not stacked and text.isprintable() and not _BLANK & set(text)
 
 
 def _bic(value: object) -> str:

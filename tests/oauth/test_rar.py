@@ -15,6 +15,7 @@ from plugins.app import ACCOUNTS, PAYMENTS
 from authserver.oauth import payment as payments
 from authserver.oauth import rar
 from authserver.oauth.iso4217 import DECIMALS
+from authserver.oauth.iso13616 import LENGTHS
 
 
 class Client:
@@ -191,12 +192,30 @@ def test_a_currency_is_a_code_of_iso_4217(currency: Any) -> None:
         1,
         [IBAN],
         "DE00370400440532013097",
+        # right check digits: too short, too long, of a country that has no IBAN
+        payments._with_check_digits("DE", "0" * 17),
+        payments._with_check_digits("DE", "0" * 19),
+        payments._with_check_digits("US", "0" * 18),
         "A" * 5000,
     ],
 )
 def test_an_iban_has_the_electronic_form_and_right_check_digits(iban: Any) -> None:
     assert reason(changed("creditorAccount.iban", iban)) == "rar_iban"
     assert reason(changed("creditorAccount", iban)) == "rar_iban"
+
+
+@pytest.mark.parametrize(
+    "name", ["Café Ω", "李小龙", "राम", "สมชาย", "דוד", "3M", "Nguyễn & Söhne (Köln)", "Ḍ̇a"]
+)
+def test_names_of_people_everywhere_are_taken(name: str) -> None:
+    element = rar.read(changed("creditorName", name), Client)[0]  # type: ignore[arg-type]
+    assert element["creditorName"] == name
+
+
+def test_an_iban_of_each_country_has_that_countrys_length() -> None:
+    for country, length in LENGTHS.items():
+        assert payments.valid_iban(payments._with_check_digits(country, "0" * (length - 4)))
+        assert not payments.valid_iban(payments._with_check_digits(country, "0" * (length - 3)))
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 17), st.integers(1, 9))
@@ -220,7 +239,11 @@ def test_a_wrong_bic_is_refused(bic: Any) -> None:
 
 LINES = [
     "", " ", " A", "A ", "A\nB", "A\tB", "A\u202eB", "A\u200bB", "A\u2028B", "A\x00", "\ud800", "A\u0301",
-    "A\u0316\u0317\u0318", "\u0301A", "A" * 141, None, 5, ["A"], {"a": "b"},
+    "A\u0316\u0317\u0318", "\u0301A", "A  B", "A \u0336", "-", "\u2026", "\U0001f600",
+    "\ufe0f", "\u034f\u034f",
+    "\u17b4", "\u3164", "\uffa0", "\u2800", "\u115f\u1160", "A\u3164B", "A\u2800", "A\ufe0f", "\ufffc",
+    "Stadtwerke Bonn" + "\ufe0f" * 55, "A" + "\u20e0" * 40, "A\u20e0\u20e0", "\u0f40" + "\u0f77" * 60,
+    "A" * 141, None, 5, ["A"], {"a": "b"},
 ]  # fmt: skip
 
 

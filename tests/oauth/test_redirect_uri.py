@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from asking import CALLBACK, CLIENTS, OTHER_CALLBACK, Asking, answer, ask, start
+from asking import CALLBACK, CLIENTS, OTHER_CALLBACK, Asking, answer, ask, decide, start
 
 from authserver.clients.redirect_uris import is_registered, validate
 from authserver.errors import Invalid
@@ -195,7 +195,7 @@ def test_a_native_client_gets_its_code_on_the_port_it_asked_for(asking: Asking) 
     page = start(browser, "app", redirect_uri=uri)
     found = answer(browser.submit(page, "/consent", decision="approve"), uri)
     assert asking.redeem(found["code"], "app", redirect_uri="http://127.0.0.1/cb").status_code == 400
-    page = start(browser, "app", redirect_uri=uri)
+    page = decide(browser, start(browser, "app", redirect_uri=uri))
     assert asking.redeem(answer(page, uri)["code"], "app", redirect_uri=uri).status_code == 200
 
 

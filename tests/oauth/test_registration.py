@@ -300,6 +300,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"client_name": "x" * 101}, META, "client_name"),
     ({"client_name": "Sh\u202eop"}, META, "client_name"),
     ({"client_name": " "}, META, "client_name"),
+    ({"client_name": "\u3164"}, META, "client_name"),
+    ({"client_name": "Shop\ufe0f"}, META, "client_name"),
     ({"client_name": 7}, META, "client_name"),
     ({"client_uri": "https://10.0.0.1/"}, META, "uri_blocked"),
     ({"client_uri": "https://rp.example/" + "a" * 3000}, META, "uri_blocked"),

@@ -10,7 +10,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from asking import IBAN, PAYMENT, Asking, answer, ask, decide, follow, parameters, payment, start
+from asking import (
+    CALLBACK,
+    CODE,
+    IBAN,
+    PAYMENT,
+    SCOPES,
+    Asking,
+    answer,
+    ask,
+    decide,
+    follow,
+    parameters,
+    payment,
+    start,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plugins.app import Moving
@@ -20,6 +34,7 @@ from sqlalchemy import select
 from authserver.db import table_of
 from authserver.models.authorization import Authorization
 from authserver.models.grant import Grant
+from authserver.oauth.consent import Consents
 from authserver.oauth.payment import DemoAccounts
 
 grants = table_of(Grant)
@@ -180,6 +195,55 @@ def test_withdrawn_consent_is_asked_again_and_ends_what_stood_on_it(asking: Aski
     assert page.request.path == "/consent"
     decide(browser, page)
     assert remembered(asking) == ["openid"]
+
+
+@pytest.mark.spec("RFC 8252", "8.6")
+@pytest.mark.spec("RFC 6749", "10.2")
+def test_an_app_that_any_program_can_pose_as_is_allowed_anew_each_time(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    for uri in ("http://127.0.0.1:50001/cb", "com.example.app:/cb"):
+        for _ in range(2):
+            page = start(browser, "app", redirect_uri=uri)
+            assert page.request.path == "/consent"
+            assert "code" in answer(decide(browser, page), uri)
+        silent = answer(start(browser, "app", redirect_uri=uri, prompt="none"), uri)
+        assert silent["error"] == "consent_required"
+    assert remembered(asking) == ["accounts:read", "openid"]
+
+
+@pytest.mark.spec("RFC 8252", "8.6")
+def test_consent_counts_again_where_who_gets_the_code_is_certain(asking: Asking) -> None:
+    loopback = "http://localhost:3000/cb"
+    for client_id, method, kind, uris in (
+        ("spa", "none", "web", [CALLBACK, loopback]),
+        ("kept", "client_secret_basic", "native", ["http://127.0.0.1/cb"]),
+    ):
+        asking.world.services.clients.create(
+            {
+                "client_id": client_id, "client_name": client_id, "state": "active", "profile": "oauth21",
+                "token_endpoint_auth_method": method, "application_type": kind, "grant_types": CODE,
+                "redirect_uris": uris, "scopes": SCOPES, "tier": "gold",
+            }
+        )  # fmt: skip
+    browser = asking.browser(logged_in=True)
+    for client_id, uri in (("spa", CALLBACK), ("kept", "http://127.0.0.1:5000/cb")):
+        decide(browser, start(browser, client_id, redirect_uri=uri))
+        assert "code" in answer(start(browser, client_id, redirect_uri=uri, prompt="none"), uri)
+    asked = answer(start(browser, "spa", redirect_uri=loopback, prompt="none"), loopback)
+    assert asked["error"] == "consent_required"
+
+
+def test_a_client_that_becomes_public_while_its_answer_is_made_is_asked_about(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = asking.browser(logged_in=True)
+    decide(browser, start(browser, "shop"))
+    monkeypatch.setattr(Consents, "needed", lambda *_: False)
+    monkeypatch.setattr(Consents, "recallable", lambda *_: False)
+    opened = ask(browser, "shop").headers["Location"]
+    # asked anew instead of answered
+    assert browser.get(opened).headers["Location"] == opened
+    assert asking.rows()["codes"] == 1
 
 
 @pytest.mark.spec("RFC 9396", "7")

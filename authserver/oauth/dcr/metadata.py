@@ -16,6 +16,7 @@ from ...config import ID_TOKEN_ALGS, SIGNING_ALGS
 from ...errors import Invalid
 from ...outgoing import Outgoing
 from ...partners import Policy
+from ...visible_text import shows
 from .. import rar
 from . import uris
 from .refusals import refused
@@ -173,7 +174,7 @@ def _scopes(document: dict[str, Any], rules: Rules) -> list[str]:
 
 def _name(document: dict[str, Any], policy: Policy) -> str:
     name = document.get("client_name", policy.partner)
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+    if not isinstance(name, str) or len(name) > MAX_NAME or not shows(name):
         raise refused("client_name")
     return name
 

@@ -16,7 +16,7 @@ TEXTS = {
     ),
     "scope": "scope names something that is unknown or not allowed in this registration.",
     "contacts": "contacts are at most 10 e-mail addresses.",
-    "client_name": "client_name is 1 to 100 characters, none of them a control character.",
+    "client_name": "client_name is one line of 1 to 100 characters, with a letter and nothing hidden.",
     "uri_scheme": "An address in the metadata is not a https URL.",
     "uri_blocked": "An address in the metadata has a host, port or form that is not accepted.",
     "jwks": "private_key_jwt needs public keys, by jwks or jwks_uri, not both, each key fit for signing.",
