@@ -37,8 +37,8 @@ COOKIE = re.compile(
 
 
 GONE = re.compile(
-    r"(?:__Host-)?(?:sid|browser)=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0;(?: Secure;)? HttpOnly; Path=/; "
-    r"SameSite=Lax"
+    r"(?:__Host-)?(?:sid|browser)=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0;(?: Secure;)? "
+    r"HttpOnly; Path=/; SameSite=Lax"
 )
 
 
