@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
         RATELIMIT_ENABLED=True,
     )
     app.request_class = guards.Request
+    app.url_rule_class = guards.Rule  # type: ignore[assignment]
     # a variant of a path is another path: no redirect that would let a request through twice
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True

@@ -172,6 +172,19 @@ class Settings(BaseSettings):
         return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
 
     @property
+    def login_hash_places(self) -> int:
+        """How many passwords are hashed or wait for it in a process: never half of its threads or more."""
+        return self._places(self.login_hash_concurrency + self.login_hash_queue, self.threads // 2 - 1)
+
+    @property
+    def secret_hash_places(self) -> int:
+        """The same for client secrets; together with passwords they leave a quarter of the threads."""
+        return self._places(self.secret_hash_concurrency + self.secret_hash_queue, self.threads // 4)
+
+    def _places(self, wanted: int, most: int) -> int:
+        return min(wanted, max(1, most)) if self.threads else wanted
+
+    @property
     def outgoing_networks(self) -> tuple[Network, ...]:
         """Inner networks that addresses named by clients may lead to: this machine in dev, none otherwise."""
         usual = ("127.0.0.0/8", "::1/128") if self.profile == "dev" else ()

@@ -19,14 +19,14 @@ Work = Callable[[Connection], Any]
 
 
 class _Job:
-    __slots__ = ("done", "error", "insert", "row", "value", "work")
+    __slots__ = ("done", "error", "insert", "rows", "value", "work")
 
     def __init__(
-        self, work: Work | None = None, insert: Insert | None = None, row: dict[str, Any] | None = None
+        self, work: Work | None = None, insert: Insert | None = None, rows: Sequence[dict[str, Any]] = ()
     ) -> None:
         self.work = work
         self.insert = insert
-        self.row = row
+        self.rows = rows
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -53,9 +53,9 @@ class GroupCommit:
         """
         return self._finish(_Job(work))
 
-    def add(self, insert: Insert, row: dict[str, Any]) -> None:
-        """``row`` is committed, all rows of a batch by one INSERT; errors are those of ``run``."""
-        self._finish(_Job(insert=insert, row=row))
+    def add(self, insert: Insert, *rows: dict[str, Any]) -> None:
+        """``rows`` are committed, all of a batch by one INSERT; errors are those of ``run``."""
+        self._finish(_Job(insert=insert, rows=rows))
 
     def _finish(self, job: _Job) -> Any:
         with self._queue_lock:
@@ -89,8 +89,8 @@ class GroupCommit:
     def _commit(self, batch: list[_Job]) -> None:
         rows: dict[Insert, list[dict[str, Any]]] = {}
         for job in batch:
-            if job.insert is not None and job.row is not None:
-                rows.setdefault(job.insert, []).append(job.row)
+            if job.insert is not None:
+                rows.setdefault(job.insert, []).extend(job.rows)
         with self._database.writing() as connection:
             values = [None if job.work is None else job.work(connection) for job in batch]
             for insert, added in rows.items():

@@ -124,6 +124,8 @@ def _object(segment: str) -> dict[str, Any]:
             parse_constant=_refuse,
             parse_float=_finite,
         )
+        # RFC 8259 §8.2: half a surrogate pair is no text, and no key of any database
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise Rejected("format") from error
     if not isinstance(value, dict):

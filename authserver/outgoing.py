@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,8 @@ _BROKEN = (
     httpcore.ProtocolError,
     httpcore.UnsupportedProtocol,
 )
+# what IANA gives out as global unicast addresses, and what RFC 9637 takes from them
+UNICAST, DOCUMENTATION = ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("3fff::/20")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -66,10 +69,15 @@ class Outgoing:
     def __init__(self, settings: Settings) -> None:
         self._allowed = settings.outgoing_networks
         self._plain = settings.profile == "dev"
-        self._tls = ssl.create_default_context(cafile=settings.outgoing_ca or None)
+        self._ca = settings.outgoing_ca
         self._places = threading.BoundedSemaphore(AT_ONCE)
         # a resolver that hangs holds a thread of these, not one that serves
         self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolver")
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # reading all the certificates of the system takes a while, and most processes never call anybody
+        return ssl.create_default_context(cafile=self._ca or None)
 
     def check(self, url: str) -> None:
         """``url`` is one that could be called, by its look alone; Refused otherwise. Asks nobody."""
@@ -154,7 +162,9 @@ class Outgoing:
         inner = _unwrapped(address)
         if any(inner.version == network.version and inner in network for network in self._allowed):
             return True
-        return scheme == "https" and inner.is_global and not inner.is_multicast and not inner.is_reserved
+        if scheme != "https" or not inner.is_global or inner.is_multicast or inner.is_reserved:
+            return False
+        return isinstance(inner, ipaddress.IPv4Address) or (inner in UNICAST and inner not in DOCUMENTATION)
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -53,6 +53,8 @@ from .throttle import Throttle
 from .users import Links, Users
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask import Flask
 
 
@@ -120,18 +122,22 @@ def build(app: Flask, settings: Settings) -> Services:
     outgoing = Outgoing(settings)
     backchannel_logout = BackchannelLogout(settings, database, clients, keys, outgoing, audit)
 
-    def session_ends(connection: Connection, sid: str, reason: str) -> None:
-        authorizations.end_for_session_in(connection, sid, reason)
-        backchannel_logout.queue_in(connection, sid)
+    # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
+    def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
+        authorizations.end_for_sessions_in(connection, reasons)
+        for sid in reasons:
+            backchannel_logout.queue_in(connection, sid)
 
     def person_ends(connection: Connection, user_id: str, reason: str) -> None:
-        sessions.end_all_in(connection, user_id, reason)
+        sessions.hold_all_in(connection, user_id)
+        # those of the sessions among them: nothing is left to lock after the version
         authorizations.end_for_user_in(connection, user_id, reason)
+        sessions.end_all_in(connection, user_id, reason)
 
     users = Users(database, versions, audit, person_ends)
     links = Links(database, versions, users, audit)
     tokens = Tokens(settings, database, keys, audit, clients, users)
-    sessions = Sessions(database, users, audit, settings, session_ends)
+    sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)

@@ -19,6 +19,7 @@ from typing import Any
 import limits
 from flask import Flask
 from flask_limiter import Limiter
+from limits.errors import StorageError
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 from sqlalchemy import select
 
@@ -101,7 +102,8 @@ class Throttle:
             # an app of its own: on ours it would search for decorated limits at every request
             app=Flask("limits"),
             storage_uri=redis or "process://",
-            storage_options=dict(REDIS_TIMEOUTS) if redis else {},
+            # its own errors alone mean that it is lost: not what is wrong with a request
+            storage_options={**REDIS_TIMEOUTS, "wrap_exceptions": True} if redis else {},
             strategy="sliding-window-counter",
             key_prefix="authserver/swc",
         )
@@ -129,7 +131,7 @@ class Throttle:
 
     def guessing(self, endpoint: str, address: str, client_id: str) -> None:
         """The address may still try the client's credentials; ProtocolError 429 after too many wrong ones."""
-        place, limit, client_id = _place(address), self._client_failures, client_id[:MAX_ID]
+        place, limit, client_id = _place(address), self._client_failures, _name(client_id)
         if not self._test(limit, "client", endpoint, place, client_id):
             reason = f"{endpoint}_client_failures"
             self._refuse(Refusal(endpoint, reason, limit, place, client_id, error="invalid_client"))
@@ -139,7 +141,7 @@ class Throttle:
         place = _place(address)
         self._hit(self._address_failures, "failures", endpoint, place)
         if client_id:
-            self._hit(self._client_failures, "client", endpoint, place, client_id[:MAX_ID])
+            self._hit(self._client_failures, "client", endpoint, place, _name(client_id))
 
     def noticed(self, address: str) -> bool:
         """Whether a request that no endpoint reads is worth a row; a flood of junk must cost no writes."""
@@ -203,7 +205,7 @@ class Throttle:
         if clock.monotonic() >= self._lost_until:
             try:
                 return getattr(self._extension.limiter, what)(limit.item(), *key)
-            except Exception as error:
+            except StorageError as error:
                 self._lost(error)
         return getattr(self._fallback, what)(limit.item(FALLBACK_SHARE), *key)
 
@@ -213,7 +215,7 @@ class Throttle:
         if clock.monotonic() >= self._lost_until:
             try:
                 return _add(shared, limit.item(), key, amount)
-            except Exception as error:
+            except StorageError as error:
                 self._lost(error)
         # so that the own, stricter count refuses where the limit itself would
         strict = limit.item(FALLBACK_SHARE)
@@ -260,6 +262,11 @@ class Throttle:
 
 def _add(limiter: FixedWindowRateLimiter, item: limits.RateLimitItem, key: Sequence[str], amount: int) -> int:
     return int(limiter.storage.incr(item.key_for(*key), item.get_expiry(), amount=amount))
+
+
+def _name(client_id: str) -> str:
+    """A client id, or what a stranger sent for one, as a part of a key: bounded, plain ASCII."""
+    return ascii(client_id[:MAX_ID])[1:-1]
 
 
 @lru_cache(maxsize=4096)

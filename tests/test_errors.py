@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -59,3 +60,22 @@ def test_readiness_says_what_is_missing(app: Flask, world: World) -> None:
     assert (token.status_code, token.json["error"]) == (503, "temporarily_unavailable")
     assert token.headers["Retry-After"]
     assert world.events("token.issued") == []
+
+
+def test_failures_of_ours_count_against_who_causes_them_and_are_told_once_a_window(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(limit_address_failures="3/60")
+
+    def fail(*_: object) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr(world.services.server, "token", fail)
+    statuses = [world.token().status_code for _ in range(6)]
+    assert statuses == [500] * 6
+    monkeypatch.undo()
+    # the address has used up its failures; others have not
+    assert world.token().status_code == 429
+    form = {"grant_type": "client_credentials", "scope": "payments:read"}
+    assert world.post("/token", as_="svc1", form=form, address="192.0.2.99").status_code == 200
+    assert len(world.events("error.unhandled")) == 3

@@ -60,7 +60,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254",
         "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::",
-        "2002:a9fe:a9fe::", "2001:0:1:1:1:1:80ff:fffe",
+        "fec0::1", "3fff::1", "5f00::1", "2002:a9fe:a9fe::", "2001:0:1:1:1:1:80ff:fffe",
     ],
 )  # fmt: skip
 def test_no_name_leads_inside(strict: Outgoing, names: dict[str, list[str]], address: str) -> None:

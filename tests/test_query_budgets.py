@@ -146,7 +146,7 @@ def test_a_retry_within_the_grace_locks_what_a_refresh_does(
     for expected in (
         ["SELECT", "UPDATE", "SELECT", "INSERT", "INSERT"],
         # its own time of use, and its successor, instead of a successor
-        ["SELECT", "UPDATE", "SELECT", "SELECT", "SELECT", "INSERT"],
+        ["SELECT", "UPDATE", "SELECT", "UPDATE", "SELECT", "INSERT"],
     ):
         with statements(world.services) as seen:
             assert journey.refresh(token).status_code == 200

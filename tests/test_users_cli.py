@@ -138,3 +138,34 @@ def test_what_an_operator_does_is_in_the_audit_log(run: Run, app: Flask) -> None
         ("user.state.changed", "invited"),
     ]
     assert all(row["actor"].startswith("operator:") and row["user_id"] for row in rows)
+
+
+def link_of(run: Run, name: str) -> str:
+    return str(told(run("create", "--username", name, "--json"))["link"]).partition("/enrol")[0]
+
+
+def test_links_lead_to_the_demo_that_was_started_on_another_port(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
+) -> None:
+    assert link_of(run, "ann") == ISSUER
+    demo = tmp_path / "demo.json"
+    demo.write_text('{"issuer": "http://localhost:8700"}')
+    assert link_of(run, "ben") == "http://localhost:8700"
+    monkeypatch.setenv("AUTHSERVER_ISSUER", "http://localhost:8800")
+    assert link_of(run, "cid") == "http://localhost:8800"
+    monkeypatch.delenv("AUTHSERVER_ISSUER")
+    # no more than a hint: a file that is none, or names what dev may not serve, changes nothing
+    for number, text in enumerate(('{"issuer": "https://evil.example"}', '{"issuer": 5}', "[]", "{", "{}")):
+        demo.write_text(text)
+        assert link_of(run, f"dan{number}") == ISSUER
+
+
+def test_in_production_no_file_of_a_demo_names_the_issuer(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
+) -> None:
+    (tmp_path / "demo.json").write_text('{"issuer": "https://evil.example"}')
+    monkeypatch.setenv("AUTHSERVER_PROFILE", "production")
+    result = run("create", "--username", "ann")
+    # without an issuer of its own it does not start: dev's default is plain http
+    assert result.exit_code == 2
+    assert "AUTHSERVER_ISSUER must be https" in result.output

@@ -80,11 +80,12 @@ class Audit:
         self._host = socket.gethostname()
         self._late: deque[dict[str, Any]] = deque(maxlen=LATE_ROWS)
 
-    def record(self, entry: Entry) -> None:
-        """``entry`` is durable and logged; Unavailable if it cannot be written."""
-        row = self._row(entry)
-        self._write(row)
-        self._log(row)
+    def record(self, *entries: Entry) -> None:
+        """``entries`` are durable, by one commit, and logged; Unavailable if they cannot be written."""
+        rows = [self._row(entry) for entry in entries]
+        self._write(*rows)
+        for row in rows:
+            self._log(row)
 
     def record_in(self, connection: Connection, entry: Entry) -> None:
         """``entry`` becomes durable with the transaction of ``connection``."""
@@ -109,8 +110,8 @@ class Audit:
                 self._late.appendleft(row)
                 raise
 
-    def _write(self, row: dict[str, Any]) -> None:
-        self._commits.add(self._insert, _stored(row))
+    def _write(self, *rows: dict[str, Any]) -> None:
+        self._commits.add(self._insert, *map(_stored, rows))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         caller = context.current.get()

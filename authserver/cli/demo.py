@@ -19,11 +19,11 @@ from .. import demo as demo_data
 from ..config import PREFIX, Settings, asset_dir
 from ..errors import Invalid
 from .db import ensure_master_key, prepare
-from .rooms import open_rooms
+from .rooms import DEMO_FILE, open_rooms
 from .serve import check_port, server, stop_on_signals
 
 START_SECONDS = 30
-FILE = "demo.json"
+OPERATOR = "Harbour Bank (demo)"
 
 
 @click.group()
@@ -50,6 +50,7 @@ def run(port: int) -> None:
     os.environ[f"{PREFIX}THREADS"] = "8"
     os.environ.setdefault(f"{PREFIX}ISSUER", f"http://localhost:{port}")
     os.environ[f"{PREFIX}WORKERS"] = "1"
+    os.environ.setdefault(f"{PREFIX}OPERATOR_NAME", OPERATOR)
     if (examples := _examples()) is not None:
         os.environ.setdefault(f"{PREFIX}DEMO_URL", f"http://127.0.0.1:{port + 1}/")
     settings = Settings.load()
@@ -61,7 +62,7 @@ def run(port: int) -> None:
     ensure_master_key(settings)
     services = open_rooms(migrated=False)
     prepare(services)
-    path = settings.instance_dir / FILE
+    path = settings.instance_dir / DEMO_FILE
     seeded = demo_data.seed(services, path, port + 1)
     services.database.engine.dispose()
     stop_on_signals()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,16 +13,18 @@ import click
 
 from .. import context, crypto, logs, migrate
 from ..app import create_app, services_of
-from ..config import Settings
+from ..config import PREFIX, Settings, SettingsRefused
 from ..errors import Invalid
 from ..services import Services
 
+# what `authserver demo run` leaves in the instance folder
+DEMO_FILE = "demo.json"
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def open_rooms(*, migrated: bool = True) -> Services:
     """The rooms of the configured server; Invalid while its database is not at this code's revision."""
-    settings = Settings.load()
+    settings = _settings()
     logs.configure("WARNING")
     try:
         _ = settings.master
@@ -37,6 +40,21 @@ def open_rooms(*, migrated: bool = True) -> Services:
     if migrated and migrate.current(services.database) != migrate.head():
         raise Invalid("The database is not up to date; run `authserver db upgrade` first.")
     return services
+
+
+def _settings() -> Settings:
+    """The settings; in development the issuer is the one that the demo served, unless one is set.
+
+    Links that a command prints then lead to the running demo, on whatever port it is.
+    """
+    settings = Settings.load()
+    if settings.profile != "dev" or f"{PREFIX}ISSUER" in os.environ:
+        return settings
+    try:
+        issuer = json.loads((settings.instance_dir / DEMO_FILE).read_text("utf-8"))["issuer"]
+        return Settings.load(issuer=issuer)
+    except (OSError, ValueError, KeyError, TypeError, SettingsRefused):
+        return settings
 
 
 def name_caller() -> None:

@@ -31,7 +31,9 @@ from .rooms import open_rooms
     "--port", type=click.IntRange(1, 65535), default=None, help="The port; the issuer's if left out."
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
-@click.option("--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Threads in each.")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), default=16, show_default=True, help="Threads in each."
+)
 def serve(host: str, port: int | None, workers: int, threads: int) -> None:
     """Serve the issuer. Run `authserver db upgrade` first.
 

@@ -13,7 +13,7 @@ from ..users.registry import NO_SUCH_USER
 from .rooms import json_option, open_rooms, show, table
 
 COLUMNS = ["username", "email", "name", "state", "user_id"]
-SESSION_COLUMNS = ["sid", "client_ip", "acr", "auth_time", "last_seen_at", "user_agent"]
+SESSION_COLUMNS = ["sid", "active", "client_ip", "acr", "auth_time", "last_seen_at", "user_agent"]
 
 
 @click.group()

@@ -1,6 +1,6 @@
 """Clients: their records, their secrets, and what operators do to them."""
 
-from .record import ClientRecord, ResourceServerRecord
+from .record import ClientRecord, ResourceServerRecord, is_client_id
 from .registrations import Registration, Registrations, Spent
 from .registry import Clients
 from .scopes import ScopeRecord, Scopes
@@ -16,4 +16,5 @@ __all__ = [
     "Scopes",
     "SecretHasher",
     "Spent",
+    "is_client_id",
 ]

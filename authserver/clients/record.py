@@ -11,6 +11,11 @@ from .redirect_uris import reaches_client_alone
 PUBLIC = ("none",)
 
 
+def is_client_id(text: str) -> bool:
+    """Whether ``text`` can be a client id (RFC 6749 appendix A.1), here of at most 128 characters."""
+    return 0 < len(text) <= 128 and all("\x21" <= character <= "\x7e" for character in text)
+
+
 @dataclass(frozen=True)
 class ResourceServerRecord:
     """A payment API: its ``audience``, the client it authenticates as, and its signing algorithm or None."""

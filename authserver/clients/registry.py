@@ -18,7 +18,7 @@ from ..errors import Invalid
 from ..models.scope import Scope
 from . import audiences, metadata, redirect_uris, rows
 from .metadata import SECRET_METHODS
-from .record import ClientRecord
+from .record import ClientRecord, is_client_id
 from .rows import clients, networks, resource_servers, secrets
 from .secrets import SecretHasher
 
@@ -49,7 +49,7 @@ class Clients:
 
     def get(self, client_id: str) -> ClientRecord | None:
         """The client of ``client_id`` in whatever state; None if there is none."""
-        if not client_id or len(client_id) > 128 or "\x00" in client_id:
+        if not is_client_id(client_id):
             return None
         return self._cache.get(client_id)
 
@@ -79,7 +79,7 @@ class Clients:
         """A client that is judged and has its id and secret, but is not registered; Invalid otherwise."""
         values = metadata.DEFAULTS | values
         client_id = values.get("client_id") or crypto.random_bytes(16).hex()
-        if len(client_id) > 128 or any(not 0x21 <= ord(c) <= 0x7E for c in client_id):
+        if not is_client_id(client_id):
             raise Invalid("A client id is up to 128 printable ASCII characters (RFC 6749 appendix A.1).")
         metadata.judge(values)
         secret = hash_ = None

@@ -36,11 +36,7 @@ class SecretHasher:
             parallelism=settings.argon2_parallelism,
         )
         self._slots = threading.BoundedSemaphore(settings.secret_hash_concurrency)
-        # never so many that hashing could hold every thread of the process
-        places = settings.secret_hash_concurrency + settings.secret_hash_queue
-        if settings.threads:
-            places = min(places, max(1, settings.threads // 2))
-        self._places = threading.BoundedSemaphore(places)
+        self._places = threading.BoundedSemaphore(settings.secret_hash_places)
         self._process_key = crypto.random_bytes(32)
 
     def make(self, client_id: str) -> tuple[str, str]:

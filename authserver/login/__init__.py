@@ -6,7 +6,8 @@ from .password_change import PasswordChange
 from .password_login import ACR_PASSWORD, Browser, PasswordLogin
 from .password_reset import PasswordReset
 from .password_rules import PasswordRules
-from .session import Sessions, SessionView
+from .session import Sessions
+from .session_view import SessionView
 
 __all__ = [
     "ACR_PASSWORD",

@@ -43,10 +43,12 @@ class LoginLimits:
 
         Too many over all addresses and accounts raise the alarm, once a window.
         """
-        self._audit.record(failed)
+        entries = [failed]
         if number == MAX_FAILURES:
             blocked = replace(failed, event=Event.ACCOUNT_BLOCKED, reason="five_failures")
-            self._audit.record(replace(blocked, detail={"seconds": LOCK_SECONDS}))
+            entries.append(replace(blocked, detail={"seconds": LOCK_SECONDS}))
+        # by one commit: a second one would tell that the account is real
+        self._audit.record(*entries)
         if not self._throttle.take(self._alarm, ALARM) and self._throttle.first(ALARM, self._alarm.seconds):
             detail = {"failures": self._alarm.amount, "seconds": self._alarm.seconds}
             self._audit.record(Entry(Event.ALERT_SPRAYING, "denied", "failures", detail=detail))

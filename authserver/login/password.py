@@ -27,7 +27,7 @@ class PasswordHasher:
             parallelism=settings.argon2_parallelism,
         )
         self._slots = threading.BoundedSemaphore(settings.login_hash_concurrency)
-        self._places = threading.BoundedSemaphore(settings.login_hash_concurrency + settings.login_hash_queue)
+        self._places = threading.BoundedSemaphore(settings.login_hash_places)
         # what nobody's password is compared with, at the price of anybody's
         self._dummy = self._argon2.hash(crypto.random_token())
 
@@ -62,6 +62,11 @@ class PasswordHasher:
     def outdated(self, hash_: str) -> bool:
         """Whether ``hash_`` was made at another cost than is set now."""
         return self._argon2.check_needs_rehash(hash_)
+
+
+def usable(password: str) -> bool:
+    """Whether ``password`` can be anybody's by its length, as it is hashed."""
+    return 0 < len(normalise(password)) <= MAX_LENGTH
 
 
 def normalise(password: str) -> str:

@@ -9,9 +9,10 @@ from ..audit import Entry, Event
 from ..db import Database
 from ..users import Attempts, Links, UserRecord, Users
 from .limits import LoginLimits
-from .password import MAX_LENGTH, PasswordHasher
+from .password import PasswordHasher, usable
 from .password_login import ACR_PASSWORD, AMR_PASSWORD, Browser
-from .session import Login, Sessions
+from .session import Sessions
+from .session_view import Login
 
 
 class PasswordChange:
@@ -39,7 +40,7 @@ class PasswordChange:
 
         Why it failed is in the audit log alone. Whatever was signed in or allowed before has ended.
         """
-        if len(current) > MAX_LENGTH or not current:
+        if not usable(current):
             self._failed(user_id, "bad_password", 0)
             return None
         with self._hasher.place():

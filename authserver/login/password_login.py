@@ -8,8 +8,9 @@ from ..audit import Audit, Entry, Event
 from ..db import Database
 from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
-from .password import MAX_LENGTH, PasswordHasher
-from .session import Login, Sessions
+from .password import PasswordHasher, usable
+from .session import Sessions
+from .session_view import Login
 
 ACR_PASSWORD = "urn:authserver:acr:password"  # noqa: S105 - the name of a class of logins
 AMR_PASSWORD = ("pwd",)  # RFC 8176 §2
@@ -52,7 +53,7 @@ class PasswordLogin:
         The attempt is counted and committed first and verified after, with no transaction open; what was
         verified is checked once more in the transaction that starts the session.
         """
-        if len(password) > MAX_LENGTH or not password:
+        if not usable(password):
             self._failed(None, "bad_password", 0)
             return None
         with self._hasher.place():

@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..audit.record import Outcome
 from ..config import Settings
 from ..db import Database, table_of
+from ..models.authorization import Authorization
 from ..models.session import Session
 from ..users import Users
+from .session_view import Login, SessionView, view_of
 
 sessions = table_of(Session)
+authorizations = table_of(Authorization)
 
 # last_seen_at is as fresh as this, so that a session may end so much early, never late
 TOUCH_SECONDS = 30
 # what last_seen_at becomes when the end of a session was told: it is told once
 TOLD = 0
 COOKIE_LENGTH = 43
+NO_LIMIT = 2**62
+# a session that goes on after its own person's login
+SAME_PERSON = ""
 # why a person signs out: on this server's own page, or sent by a client
 LOGOUTS = ("logout", "rp_initiated")
 
-# What ends with a session, in the same transaction: (connection, sid, reason).
-Ends = Callable[[Connection, str, str], None]
-
-
-@dataclass(frozen=True)
-class SessionView:
-    """A live session. ``digest`` is that of its cookie; ``auth_time`` is when the person last proved it."""
-
-    sid: str
-    user_id: str
-    acr: str
-    amr: tuple[str, ...]
-    auth_time: int
-    created_at: int
-    last_seen_at: int
-    client_ip: str
-    user_agent: str
-    digest: bytes
-
-
-@dataclass(frozen=True)
-class Login:
-    """How a person has just proved who they are, and from where."""
-
-    user_id: str
-    acr: str
-    amr: tuple[str, ...]
-    client_ip: str
-    user_agent: str
+# What ends with sessions, in the same transaction and all at once, so that locks are taken in one order:
+# (connection, the reason of each sid).
+Ends = Callable[[Connection, Mapping[str, str]], None]
 
 
 class Sessions:
@@ -103,15 +82,13 @@ class Sessions:
             "client_ip": login.client_ip,
             "user_agent": login.user_agent[:256],
         }
-        replaced = self._previous_in(connection, previous)
-        if replaced is not None and replaced["user_id"] == login.user_id:
-            sid = replaced["sid"]
-            connection.execute(update(sessions).where(sessions.c.sid == sid).values(values))
-            self._audit.record_in(connection, _entry(Event.SESSION_ROTATED, login.user_id, sid))
-            return cookie
-        if replaced is not None:
-            self._end_in(connection, sessions.c.sid == replaced["sid"], Event.SESSION_ROTATED, "other_user")
-        self._make_room_in(connection, login.user_id, now)
+        found = self._in_the_way_in(connection, previous, login.user_id, now)
+        for sid, (_, reason) in found.items():
+            if reason == SAME_PERSON:
+                connection.execute(update(sessions).where(sessions.c.sid == sid).values(values))
+                self._audit.record_in(connection, _entry(Event.SESSION_ROTATED, login.user_id, sid))
+                return cookie
+        self._end_held_in(connection, found)
         sid = crypto.random_token(128)
         connection.execute(insert(sessions).values(sid=sid, user_id=login.user_id, **values))
         self._audit.record_in(connection, _entry(Event.SESSION_CREATED, login.user_id, sid))
@@ -119,7 +96,7 @@ class Sessions:
 
     def read(self, cookie: str | None, *, seen: bool = True) -> SessionView | None:
         """The live session of a cookie, ``seen`` now or not; None if there is none. Its end is told once."""
-        if cookie is None or len(cookie) != COOKIE_LENGTH:
+        if not _could_be(cookie):
             return None
         with self._database.reading() as connection:
             query = select(sessions).where(sessions.c.digest == crypto.digest(cookie))
@@ -133,14 +110,14 @@ class Sessions:
             return None
         if seen and now - row["last_seen_at"] >= TOUCH_SECONDS:
             self._touch(row["digest"], now)
-        return _view(row)
+        return view_of(row)
 
     def held(self, cookie: str | None) -> tuple[str, str] | None:
         """``sid`` and user id of this browser's session unless it was ended, also when it is idle too long.
 
         An idle session reads nobody's pages, but what was opened from it still ends with it.
         """
-        if cookie is None or len(cookie) != COOKIE_LENGTH:
+        if not _could_be(cookie):
             return None
         query = select(sessions.c.sid, sessions.c.user_id).where(
             sessions.c.digest == crypto.digest(cookie), sessions.c.ended_at.is_(None)
@@ -148,6 +125,14 @@ class Sessions:
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else (row.sid, row.user_id)
+
+    def owner(self, cookie: str | None) -> str | None:
+        """The user id of the session that this cookie is of, or was of when it ended."""
+        if not _could_be(cookie):
+            return None
+        query = select(sessions.c.user_id).where(sessions.c.digest == crypto.digest(cookie))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
 
     def end(self, sid: str, reason: str, user_id: str | None = None) -> bool:
         """The session has ended, with what hangs on it; False if it had, or is not ``user_id``'s."""
@@ -159,7 +144,7 @@ class Sessions:
             return self._end_in(connection, which, event, reason) > 0
 
     def end_all(self, user_id: str, reason: str) -> int:
-        """Every session of a person has ended; gives how many."""
+        """Every session of a person has ended, idle ones too; gives how many."""
         with self._database.writing() as connection:
             return self.end_all_in(connection, user_id, reason)
 
@@ -167,21 +152,35 @@ class Sessions:
         """``end_all`` with the transaction of ``connection``."""
         return self._end_in(connection, sessions.c.user_id == user_id, Event.SESSION_REVOKED, reason)
 
+    def hold_all_in(self, connection: Connection, user_id: str) -> None:
+        """No session of the person changes, and none gives anything, before this transaction ends."""
+        self._hold_in(connection, sessions.c.user_id == user_id)
+
     def list(self, user_id: str) -> list[SessionView]:
-        """The live sessions of a person, the one seen last first."""
+        """The sessions that a person can end: live ones, and idle ones that still carry authorizations.
+
+        The one seen last comes first.
+        """
         now = clock.now()
-        query = (
-            select(sessions)
+        carries = (
+            select(authorizations.c.gid)
             .where(
-                sessions.c.user_id == user_id,
-                sessions.c.ended_at.is_(None),
-                sessions.c.expires_at > now,
-                sessions.c.last_seen_at > now - self._idle,
+                authorizations.c.sid == sessions.c.sid,
+                authorizations.c.ended_at.is_(None),
+                authorizations.c.expires_at > now,
+                ~authorizations.c.offline,
             )
+            .exists()
+        )
+        live = self._seen(user_id, now)
+        mine = (sessions.c.user_id == user_id) & sessions.c.ended_at.is_(None)
+        query = (
+            select(sessions, live.label("active"))
+            .where(mine, live | carries)
             .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
         )
         with self._database.reading() as connection:
-            return [_view(row) for row in connection.execute(query).mappings()]
+            return [view_of(row, bool(row["active"])) for row in connection.execute(query).mappings()]
 
     def _over(self, row: Any, now: int) -> tuple[Event, str] | None:
         """Why the session is over, None while it lives."""
@@ -196,44 +195,68 @@ class Sessions:
             return Event.SESSION_EXPIRED, "idle"
         return None
 
-    def _previous_in(self, connection: Connection, cookie: str | None) -> Any:
-        """The row of this browser's session unless it was ended, locked. Idle ones are continued."""
-        if cookie is None or len(cookie) != COOKIE_LENGTH:
-            return None
-        query = select(sessions).where(
-            sessions.c.digest == crypto.digest(cookie), sessions.c.ended_at.is_(None)
-        )
-        return connection.execute(query.with_for_update()).mappings().one_or_none()
+    def _in_the_way_in(
+        self, connection: Connection, cookie: str | None, user_id: str, now: int
+    ) -> dict[str, tuple[Event, str]]:
+        """Why a session cannot stay as it is when the person logs in, by sid; these are locked.
 
-    def _make_room_in(self, connection: Connection, user_id: str, now: int) -> None:
-        """Fewer than the limit are live. Their login holds the person's row: nobody counts beside us."""
-        live = (
+        It is this browser's unless it was ended (idle ones are continued), or one too many. The login holds
+        the person's row: nobody counts beside us.
+        """
+        mine = sessions.c.digest == crypto.digest(cookie if _could_be(cookie) else "")
+        crowded = (
             select(sessions.c.sid)
-            .where(
-                sessions.c.user_id == user_id,
-                sessions.c.ended_at.is_(None),
-                sessions.c.expires_at > now,
-                sessions.c.last_seen_at > now - self._idle,
-            )
+            .where(self._seen(user_id, now))
             .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
             .offset(self._most - 1)
+            # SQLite has no OFFSET without it
+            .limit(NO_LIMIT)
         )
-        crowded = list(connection.execute(live).scalars())
-        if crowded:
-            self._end_in(connection, sessions.c.sid.in_(crowded), Event.SESSION_LIMIT, "oldest_ended")
+        held = self._hold_in(connection, mine | sessions.c.sid.in_(crowded), mine.label("mine"))
+        found = {}
+        for row in held:
+            if not row.mine:
+                found[row.sid] = (Event.SESSION_LIMIT, "oldest_ended")
+            else:
+                reason = SAME_PERSON if row.user_id == user_id else "other_user"
+                found[row.sid] = (Event.SESSION_ROTATED, reason)
+        return found
 
-    def _end_in(self, connection: Connection, which: Any, event: Event, reason: str) -> int:
+    def _seen(self, user_id: str, now: int) -> ColumnElement[bool]:
+        """Sessions of the person that live."""
+        return and_(
+            sessions.c.user_id == user_id,
+            sessions.c.ended_at.is_(None),
+            sessions.c.expires_at > now,
+            sessions.c.last_seen_at > now - self._idle,
+        )
+
+    @staticmethod
+    def _hold_in(connection: Connection, which: ColumnElement[bool], *more: Any) -> Sequence[Any]:
+        """``sid`` and ``user_id`` of those that were not ended, locked in one order for all."""
+        query = select(sessions.c.sid, sessions.c.user_id, *more).where(which, sessions.c.ended_at.is_(None))
+        return connection.execute(query.order_by(sessions.c.sid).with_for_update(of=sessions)).all()
+
+    def _end_in(self, connection: Connection, which: ColumnElement[bool], event: Event, reason: str) -> int:
+        held = self._hold_in(connection, which)
+        self._end_held_in(connection, {row.sid: (event, reason) for row in held})
+        return len(held)
+
+    def _end_held_in(self, connection: Connection, why: Mapping[str, tuple[Event, str]]) -> None:
+        """Sessions that this transaction holds have ended, each for its reason, with what hangs on them."""
+        if not why:
+            return
         ended = (
             update(sessions)
-            .where(which, sessions.c.ended_at.is_(None))
+            .where(sessions.c.sid.in_(why))
             .values(ended_at=clock.now())
             .returning(sessions.c.sid, sessions.c.user_id)
         )
         rows = connection.execute(ended).all()
+        self._ends(connection, {sid: reason for sid, (_, reason) in why.items()})
         for row in rows:
-            self._ends(connection, row.sid, reason)
+            event, reason = why[row.sid]
             self._audit.record_in(connection, _entry(event, row.user_id, row.sid, reason))
-        return len(rows)
 
     def _touch(self, digest: bytes, now: int) -> None:
         """The session was seen now; not one that ended, or was told to be over, meanwhile."""
@@ -250,9 +273,8 @@ class Sessions:
                 self._audit.record_in(connection, entry)
 
 
-def _view(row: Any) -> SessionView:
-    names = ("sid", "user_id", "acr", "auth_time", "created_at", "last_seen_at", "client_ip", "user_agent")
-    return SessionView(amr=tuple(row["amr"]), digest=row["digest"], **{name: row[name] for name in names})
+def _could_be(cookie: str | None) -> TypeGuard[str]:
+    return cookie is not None and len(cookie) == COOKIE_LENGTH
 
 
 def _entry(event: Event, user_id: str, sid: str, reason: str = "") -> Entry:

@@ -30,3 +30,5 @@ class RefreshToken(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
     used_at: Mapped[int | None] = mapped_column(BigInteger)
+    # when it was given out a second time: to a client that had lost the answer, or to a thief
+    repeated_at: Mapped[int | None] = mapped_column(BigInteger)

@@ -27,6 +27,30 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 # RFC 6749 §4.1.2.1: neither tells a stranger whether the client exists
 _NOT_FOR_REDIRECTS = "The application that sent you here is unknown, or gave a wrong address to return to."
+# what a client's makers are told of authorization_details, by reason; docs/partner-tutorial.md has it all
+_DETAILS_REFUSED = {
+    "rar_format": (
+        "authorization_details is a JSON array of 1 to 5 objects, each with a type. In payment_initiation "
+        "creditorName (1 to 70 characters) and remittanceInformationUnstructured (1 to 140) are one "
+        "printable line, trimmed and in NFC; actions and locations are arrays of distinct known strings."
+    ),
+    "rar_type": "The type of an element is unknown here; see authorization_details_types_supported.",
+    "rar_type_not_allowed": "This client is not registered for this type of authorization_details.",
+    "rar_several_payments": "authorization_details ask for more than one payment_initiation.",
+    "rar_unknown_field": (
+        "payment_initiation has a member that is not known; known are type, actions, locations, "
+        "instructedAmount (amount, currency), creditorName, creditorAccount (iban, bic) and "
+        "remittanceInformationUnstructured. debtorAccount is chosen by the payer."
+    ),
+    "rar_amount": (
+        "instructedAmount needs amount, a decimal string above zero with all the digits of its currency "
+        "(24.30 EUR, 500 JPY) and at most ten before the point, and currency (ISO 4217)."
+    ),
+    "rar_currency": "instructedAmount.currency is not an ISO 4217 code of a currency in which people pay.",
+    "rar_iban": "creditorAccount needs iban, without spaces, in capitals and with right check digits.",
+    "rar_bic": "creditorAccount.bic is not a BIC: 8 or 11 characters, in capitals.",
+}
+_DETAILS_MALFORMED = "authorization_details are malformed, or not for this client."
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +207,7 @@ def _authorization_details(draft: Draft, rooms: Rooms) -> None:
     try:
         details = rar.read(text, draft.client)
     except rar.Refused as refused:
-        description = "authorization_details are of an unknown type, malformed, or not for this client."
+        description = _DETAILS_REFUSED.get(refused.reason, _DETAILS_MALFORMED)
         raise draft.rejected(refused.reason, description, error) from refused
     if rar.payment_of(details) and not rooms.settings.payments_open:
         # PSD2 RTS art. 5: without a second factor nobody approves a payment

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -188,11 +188,15 @@ class Authorizations:
         """Every authorization of the client has ended."""
         self._end(connection, table.c.client_id == client_id, reason)
 
-    def end_for_session_in(self, connection: Connection, sid: str, reason: str = "logout") -> None:
-        """Every authorization of the session has ended, but for offline ones."""
-        self._end(connection, (table.c.sid == sid) & ~table.c.offline, reason)
+    def end_for_sessions_in(self, connection: Connection, reasons: Mapping[str, str]) -> None:
+        """Every authorization of these sessions has ended for its session's reason, but for offline ones.
 
-    def _end(self, connection: Connection, which: ColumnElement[bool], reason: str) -> int:
+        All at once: to end those of one session after another would take locks in an order of their own.
+        """
+        self._end(connection, table.c.sid.in_(reasons) & ~table.c.offline, reasons)
+
+    def _end(self, connection: Connection, which: ColumnElement[bool], why: str | Mapping[str, str]) -> int:
+        """``why`` is the reason, or that of each sid. Once a transaction: the version comes last."""
         now = clock.now()
         alive = which & table.c.ended_at.is_(None) & (table.c.expires_at > now - self._token_seconds)
         # locked in one order, so that two who end several never wait for each other
@@ -211,7 +215,7 @@ class Authorizations:
         for row in rows:
             entry = Entry(
                 Event.TOKEN_FAMILY_REVOKED,
-                reason=reason,
+                reason=why if isinstance(why, str) else why[row.sid],
                 client_id=row.client_id,
                 user_id=row.user_id,
                 session_id=row.sid,

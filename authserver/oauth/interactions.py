@@ -107,6 +107,12 @@ class Interactions:
         with self._database.writing() as connection:
             return connection.execute(update(table).where(unbound).values(values)).rowcount == 1
 
+    def hand_over(self, id_: str, browser: str, to: str) -> None:
+        """The interaction is that of the cookie ``to``, if it was that of ``browser``."""
+        mine = (table.c.digest == crypto.digest(id_)) & (table.c.browser == crypto.digest(browser))
+        with self._database.writing() as connection:
+            connection.execute(update(table).where(mine).values(browser=crypto.digest(to)))
+
     def claim(self, id_: str | None, browser: str | None, *, late: bool = False) -> InteractionRecord:
         """The interaction that the browser with this cookie may answer, ``late`` to cancel it; Unusable else.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import clock, jws
-from ..clients import ClientRecord
+from ..clients import ClientRecord, is_client_id
 from ..config import SIGNING_ALGS
 from ..replay import ReplayGuard
 from .client_keys import ClientKeys
@@ -29,7 +29,7 @@ def read(text: str) -> tuple[str, jws.Unverified]:
     assertion = jws.parse(text, typ=TYPES, algs=SIGNING_ALGS)
     subject = assertion.claims.get("sub")
     # RFC 7523 §3: both are the client_id
-    if not isinstance(subject, str) or not subject or assertion.claims.get("iss") != subject:
+    if not isinstance(subject, str) or not is_client_id(subject) or assertion.claims.get("iss") != subject:
         raise jws.Rejected("iss_sub")
     return subject, assertion
 

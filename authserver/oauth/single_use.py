@@ -70,7 +70,8 @@ class SingleUse:
     """Finds and spends them.
 
     With a grace a refresh token that was just spent is answered once more, until what follows it is used:
-    the answer may have been lost. What follows it is then made from it under a key of this server, so that
+    the answer may have been lost. One that was itself given out twice is not: two may hold it, and whoever
+    comes second with it is noticed. What follows it is then made from it under a key of this server, so that
     both answers are the same and none of it rests.
     """
 
@@ -156,12 +157,13 @@ class SingleUse:
     ) -> str:
         """Somebody was faster, it is a retry, or its time ran out since it was read."""
         rows = TABLES[presented.kind]
-        query = select(rows.c.used_at).where(rows.c.digest == presented.digest)
-        used_at = connection.execute(query).scalar()
-        if used_at is None:
+        query = select(rows).where(rows.c.digest == presented.digest)
+        spent = connection.execute(query).mappings().one_or_none()
+        if spent is None or spent["used_at"] is None:
             return "grant_expired"
-        in_time = self._in_grace(presented.kind, used_at) and presented.expires_at > clock.now()
-        if in_time and successor is not None and self._unused_in(connection, presented, successor):
+        in_time = self._in_grace(presented.kind, spent["used_at"]) and presented.expires_at > clock.now()
+        first = in_time and spent["repeated_at"] is None
+        if first and successor is not None and self._repeat_in(connection, presented, successor):
             if not self._authorizations.holds_in(connection, presented.authorization.gid):
                 return "grant_ended"
             self._audit.record_in(connection, replace(issued, reason="retry"))
@@ -173,12 +175,16 @@ class SingleUse:
         return kind == "refresh_token" and self._grace > 0 and clock.now() < used_at + self._grace
 
     @staticmethod
-    def _unused_in(connection: Connection, presented: Presented, successor: str) -> bool:
-        """Whether ``successor`` rests and was not used; it is not before the transaction ends."""
+    def _repeat_in(connection: Connection, presented: Presented, successor: str) -> bool:
+        """Whether ``successor`` may be given out again: it rests, was not used, and it is the first time."""
         rows = TABLES["refresh_token"]
-        unused = (rows.c.digest == crypto.digest(successor)) & rows.c.used_at.is_(None)
-        query = select(rows.c.gid).where(unused).with_for_update()
-        return connection.execute(query).scalar() == presented.authorization.gid
+        fresh = (
+            (rows.c.digest == crypto.digest(successor))
+            & (rows.c.gid == presented.authorization.gid)
+            & rows.c.used_at.is_(None)
+            & rows.c.repeated_at.is_(None)
+        )
+        return connection.execute(update(rows).where(fresh).values(repeated_at=clock.now())).rowcount == 1
 
     def _replayed_in(self, connection: Connection, presented: Presented) -> None:
         granted = presented.authorization

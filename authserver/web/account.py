@@ -10,7 +10,17 @@ from markupsafe import Markup
 
 from ..login.user_agent import describe
 from . import csrf
-from .guards import SESSION, current_session, drop_cookie, login_redirect, page, see_other, services, show
+from .guards import (
+    BROWSER,
+    SESSION,
+    current_session,
+    drop_cookie,
+    login_redirect,
+    page,
+    see_other,
+    services,
+    show,
+)
 
 blueprint = Blueprint("account", __name__)
 
@@ -84,8 +94,9 @@ def end_all_sessions() -> Response:
     if session is None:
         return login_redirect()
     services().sessions.end_all(session.user_id, "by_user")
-    response = show("signed_out.html", everywhere=True)
+    response = see_other("/login?notice=signed_out_everywhere")
     drop_cookie(response, SESSION)
+    drop_cookie(response, BROWSER)
     csrf.renew()
     return response
 

@@ -46,20 +46,17 @@ PAGES = {
     ),
     "foreign": (
         "This request belongs to another browser",
-        "It was opened elsewhere. Go back to the application that sent you here and start again.",
+        "It was opened elsewhere, or before somebody signed out here. "
+        "Go back to the application that sent you here and start again.",
     ),
     "client": (
         "This request cannot be answered",
         "The application that sent you here is unknown, or gave a wrong address to return to.",
     ),
-    "finished": (
-        "This request was answered already",
-        "Nothing was done a second time. The application that sent you here has the answer.",
-    ),
 }
 
 
-@blueprint.route("/authorize", methods=["GET", "POST"], provide_automatic_options=False)
+@blueprint.route("/authorize", methods=["GET", "POST"], provide_automatic_options=False, head=False)
 def authorize() -> Response:
     """The authorization endpoint (RFC 6749 §3.1): the request is kept; the browser goes on to resume it."""
     rooms = services()
@@ -70,7 +67,7 @@ def authorize() -> Response:
     return see_other(f"/authorize/resume?request={rooms.interactions.open(opened)}")
 
 
-@blueprint.get("/authorize/resume", provide_automatic_options=False)
+@blueprint.get("/authorize/resume", provide_automatic_options=False, head=False)
 def resume() -> Response:
     """The next page of an authorization, or its end."""
     within_limits("resume")
@@ -107,7 +104,7 @@ def cancel() -> Response:
 def asking(request_id: str) -> dict[str, Any] | None:
     """Who waits for the answer to this browser's request, and whom they expect; None if nobody does.
 
-    For pages on the way that offer to go back: ``client`` and ``login_hint``.
+    For pages on the way that offer to go back: ``client``, ``login_hint``, and ``pays`` for a payment.
     """
     rooms = services()
     try:
@@ -115,7 +112,8 @@ def asking(request_id: str) -> dict[str, Any] | None:
     except Unusable:
         return None
     client = rooms.clients.get(interaction.request.client_id)
-    return {"client": client, "login_hint": interaction.request.login_hint}
+    pays = interaction.request.payment is not None
+    return {"client": client, "login_hint": interaction.request.login_hint, "pays": pays}
 
 
 @blueprint.app_errorhandler(Unusable)
@@ -131,6 +129,10 @@ def unusable(error: Unusable) -> Response:
         client = rooms.clients.get(interaction.request.client_id)
         allow_form_redirect()
         return show("expired.html", STATUS["expired"], txn=interaction.id, client=client)
+    if error.reason == "finished" and interaction is not None:
+        client = rooms.clients.get(interaction.request.client_id)
+        pays = interaction.request.payment is not None
+        return show("answered.html", STATUS["finished"], client=client, pays=pays)
     title, text = PAGES[error.reason]
     return page(STATUS[error.reason], title, text)
 

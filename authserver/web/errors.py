@@ -93,8 +93,13 @@ def http_error(error: HTTPException) -> Response:
 
 
 def unhandled(error: Exception) -> Response:
-    """500 with the request's id, under which the log tells the cause."""
+    """500 with the request's id, under which the log tells the cause.
+
+    It counts against its address as any refusal does, and a flood of it is told once a window.
+    """
     log.error("unhandled %s", type(error).__name__, exc_info=error)
+    endpoint = (request.endpoint or "http").rpartition(".")[2]
+    _services().throttle.failed(endpoint, context.current.get().address)
     _record(Entry(Event.ERROR_UNHANDLED, "failed", "exception"))
     return answer(500, "server_error", "Something went wrong on our side.")
 
@@ -107,7 +112,7 @@ def _services() -> Services:
 def _record(entry: Entry) -> None:
     services = _services()
     try:
-        if entry.outcome != "denied" or services.throttle.noticed(context.current.get().address):
+        if services.throttle.noticed(context.current.get().address):
             services.audit.record(entry)
     except Unavailable:
         services.audit.record_late(entry)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flask import Request as FlaskRequest
 from flask import Response, current_app, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.routing import Rule as RuleOfWerkzeug
 from werkzeug.utils import cached_property
 
 from .. import context
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Programs speak to these; everything else is a page for people.
 PROTOCOL = frozenset({"oauth", "health"})
+# Titles of pages that name the request's id, under which the log has the cause.
+QUOTED = frozenset({"This request cannot be answered", "Something went wrong"})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
@@ -42,6 +45,15 @@ class Request(FlaskRequest):
             return super().args
         except UnicodeDecodeError as error:
             raise RequestRejected(400, "encoding", "The address is malformed.") from error
+
+
+class Rule(RuleOfWerkzeug):
+    """A route. ``head=False`` is for a GET that changes something, which HEAD must not (RFC 9110 §9.2.1)."""
+
+    def __init__(self, string: str, *, head: bool = True, **options: Any) -> None:
+        super().__init__(string, **options)
+        if not head and self.methods is not None:
+            self.methods.discard("HEAD")
 
 
 class Refused(Exception):
@@ -83,6 +95,7 @@ def current_session(*, seen: bool = True) -> SessionView | None:
     What a script, a frame or an image asks for is nobody's activity either (PSD2 RTS art. 4(3)(d)).
     """
     if "session_view" not in g:
+        seen &= request.method != "HEAD"
         seen &= request.headers.get("Sec-Fetch-Dest", "document") == "document"
         g.session_view = services().sessions.read(cookie(SESSION), seen=seen)
     view: SessionView | None = g.session_view
@@ -106,7 +119,8 @@ def see_other(path: str) -> Response:
 
 def page(status: int, title: str, text: str, link: tuple[str, str] | None = None) -> Response:
     """A notice or an error: what it is, what to do next, and a ``link`` of (path, words)."""
-    return show("message.html", status, title=title, text=text, link=link)
+    reference = context.current.get().request_id if title in QUOTED else ""
+    return show("message.html", status, title=title, text=text, link=link, reference=reference)
 
 
 def show(template: str, status: int = 200, **values: Any) -> Response:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from .. import context
+from .. import context, crypto
 from ..errors import RequestRejected
 from ..login import Browser
 from . import csrf
 from .guards import (
+    BROWSER,
     SESSION,
     allow_form_redirect,
     as_request_id,
@@ -26,11 +27,17 @@ blueprint = Blueprint("login", __name__)
 PURPOSE = "login"
 FAILED = (
     "That did not work. Check the user name and the password. "
-    "After five wrong tries an account pauses for 30 minutes."
+    "After five wrong tries an account pauses for 30 minutes. "
+    "If you are sure of both, wait until that is over, or ask whoever gave you the account for a new link."
 )
+COOKIE_LENGTH = 43
+IDLE = "You were signed out after a while without activity."
+# ended elsewhere, long ago, or never there: nothing tells which
+ENDED = "You are no longer signed in here."
 NOTICES = {
     "password_set": "Your password is set. Sign in with it now.",
     "signed_out": "You are signed out.",
+    "signed_out_everywhere": "You are signed out everywhere.",
 }
 
 
@@ -42,7 +49,7 @@ def form() -> Response:
     request_id = as_request_id(request.args.get("request", ""))
     if not request_id and current_session() is not None:
         return see_other("/account")
-    return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")))
+    return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")), over=_session_over())
 
 
 @blueprint.post("/login", provide_automatic_options=False)
@@ -53,6 +60,7 @@ def submit() -> Response:
     rooms, caller = services(), context.current.get()
     if refused := too_many_tries():
         return refused
+    present = current_session() is not None
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
@@ -60,11 +68,35 @@ def submit() -> Response:
     response = see_other(f"/authorize/resume?request={request_id}" if request_id else "/account")
     set_cookie(response, SESSION, session)
     csrf.renew()
+    if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
+        _change_hands(response, request_id if present else "")
     return response
 
 
+def _change_hands(response: Response, request_id: str) -> None:
+    """Whatever waited for the person before waits for nobody now.
+
+    ``request_id`` is what they chose to leave to the one who has logged in ("Not you?"): it goes on.
+    """
+    before, now = cookie(BROWSER), crypto.random_token()
+    if request_id and before is not None:
+        services().interactions.hand_over(request_id, before, now)
+    set_cookie(response, BROWSER, now)
+
+
 def _page(
-    request_id: str, status: int = 200, error: str | None = None, notice: str | None = None
+    request_id: str,
+    status: int = 200,
+    error: str | None = None,
+    notice: str | None = None,
+    over: str | None = None,
 ) -> Response:
     allow_form_redirect()
-    return show("login.html", status, request_id=request_id, error=error, notice=notice)
+    return show("login.html", status, request_id=request_id, error=error, notice=notice, over=over)
+
+
+def _session_over() -> str | None:
+    """What to tell a browser that holds the cookie of a session that is over; None for all others."""
+    if current_session(seen=False) is not None or len(cookie(SESSION) or "") != COOKIE_LENGTH:
+        return None
+    return IDLE if services().sessions.held(cookie(SESSION)) else ENDED

@@ -12,10 +12,10 @@ from ..errors import ProtocolError
 from ..oauth.logout import LogoutRequest
 from . import csrf
 from .guards import (
+    BROWSER,
     SESSION,
     allow_form_redirect,
     cookie,
-    current_session,
     drop_cookie,
     incoming,
     page,
@@ -34,8 +34,8 @@ TOO_MANY = 429
 
 @blueprint.get("/logout", provide_automatic_options=False)
 def confirm() -> Response:
-    """The question; a link from elsewhere signs nobody out."""
-    if current_session() is None:
+    """The question; a link from elsewhere signs nobody out. An idle session is one to sign out of too."""
+    if services().sessions.held(cookie(SESSION)) is None:
         return show("signed_out.html")
     allow_form_redirect()
     return show("logout.html")
@@ -45,13 +45,11 @@ def confirm() -> Response:
 def submit() -> Response:
     """The session has ended, with all that does not outlive it."""
     csrf.check(PURPOSE)
-    session = current_session()
-    if session is not None:
-        services().sessions.end(session.sid, "logout")
+    _end("logout")
     return _forgetting(_signed_out(LogoutRequest()))
 
 
-@blueprint.route("/end_session", methods=["GET", "POST"], provide_automatic_options=False)
+@blueprint.route("/end_session", methods=["GET", "POST"], provide_automatic_options=False, head=False)
 def end_session() -> Response:
     """The end-session endpoint (OpenID Connect RP-Initiated Logout §2)."""
     endpoint = services().end_session
@@ -64,7 +62,7 @@ def end_session() -> Response:
     return _go_on(asked)
 
 
-@blueprint.get("/end_session/resume", provide_automatic_options=False)
+@blueprint.get("/end_session/resume", provide_automatic_options=False, head=False)
 def resume() -> Response:
     """The same after a POST: the browser is here with its cookies."""
     within_limits("end_session")
@@ -77,12 +75,17 @@ def resume() -> Response:
 def confirmed() -> Response:
     """The person agreed: the session has ended, and the browser goes to where the client asked for."""
     fields = csrf.check(ASKED)
-    rooms = services()
-    held = rooms.sessions.held(cookie(SESSION))
-    if held is not None:
-        rooms.sessions.end(held[0], "rp_initiated")
-    asked = rooms.end_session.carried(fields.get("request", "")) or LogoutRequest()
+    _end("rp_initiated")
+    asked = services().end_session.carried(fields.get("request", "")) or LogoutRequest()
     return _forgetting(_signed_out(asked))
+
+
+def _end(reason: str) -> None:
+    """This browser's session has ended, also when it is idle too long: what was opened from it lives on."""
+    sessions = services().sessions
+    held = sessions.held(cookie(SESSION))
+    if held is not None:
+        sessions.end(held[0], reason)
 
 
 def _go_on(asked: LogoutRequest) -> Response:
@@ -109,8 +112,9 @@ def _signed_out(asked: LogoutRequest) -> Response:
 
 
 def _forgetting(response: Response) -> Response:
-    """The browser forgets its session, and the forms that it got in it."""
+    """The browser forgets its session, the forms that it got in it, and what waited for its person."""
     drop_cookie(response, SESSION)
+    drop_cookie(response, BROWSER)
     csrf.renew()
     return response
 

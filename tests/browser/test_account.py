@@ -88,6 +88,6 @@ def test_a_changed_password_ends_what_was_signed_in_elsewhere(
     sign_in(elsewhere, stage, name, NEW)
     expect(heading(elsewhere, "Your account")).to_be_visible()
     button(elsewhere, "Sign out everywhere").click()
-    expect(heading(elsewhere, "You are signed out everywhere")).to_be_visible()
+    expect(elsewhere.get_by_role("status")).to_have_text("You are signed out everywhere.")
     here.reload()
     expect(heading(here, "Sign in")).to_be_visible()

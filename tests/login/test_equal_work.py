@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from plugins.app import World
 from plugins.people import PASSWORD, Browser, add_user, hidden_fields
+from sqlalchemy import event
 from test_query_budgets import statements
 
 from authserver.app import services_of
@@ -59,6 +61,25 @@ def test_the_statements_and_writes_are_as_many(app: Flask, people: None) -> None
     for name in CASES:
         if name != "alice":
             assert seen[name] == ["SELECT", "UPDATE", "INSERT", "INSERT"], name
+
+
+def test_the_fifth_failure_in_a_row_costs_no_more_statements_or_commits(app: Flask, people: None) -> None:
+    services = services_of(app)
+    done: dict[str, list[tuple[int, int]]] = {}
+    commits: list[object] = []
+    event.listen(services.database.engine, "commit", commits.append)
+    for name in ("alice", "ghost"):
+        browser = Browser(app)
+        fields = hidden_fields(browser.get("/login").text, "/login")
+        for _ in range(6):
+            commits.clear()
+            with statements(services) as seen:
+                browser.post("/login", fields | {"username": name, "password": "wrong-password-1"})
+            writes = [s for s in seen if s.startswith("INSERT INTO audit_event")]
+            done.setdefault(name, []).append((len(writes), len(commits)))
+    assert done["alice"] == done["ghost"] == [(1, 2)] * 6
+    blocked = [row["event"] for row in World(app, services).events() if row["reason"] == "five_failures"]
+    assert blocked == ["account.blocked"] * 2  # locked's, and alice's
 
 
 def test_the_medians_of_time_spent_are_within_a_twentieth_of_a_hash(make_app: Callable[..., Flask]) -> None:

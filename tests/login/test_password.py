@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import unicodedata
+from pathlib import Path
 
 import pytest
+from plugins.app import make_settings
 
 from authserver.config import Settings
 from authserver.errors import Unavailable
 from authserver.login import PasswordHasher
+from authserver.login.password import MAX_LENGTH, usable
 
 
 def hasher(**values: int) -> PasswordHasher:
@@ -46,6 +49,25 @@ def test_nobodys_password_costs_a_verification_and_never_fits(monkeypatch: pytes
     # both were verified, at the same cost
     assert len(seen) == 2
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 8, 16, 64])
+def test_hashing_never_holds_all_threads_of_a_process(tmp_path: Path, threads: int) -> None:
+    settings = make_settings(tmp_path, "sqlite://", threads=threads)
+    places = settings.login_hash_places + settings.secret_hash_places
+    assert 1 <= settings.login_hash_places <= 34
+    assert 1 <= settings.secret_hash_places <= 34
+    assert threads < 4 or places <= threads * 3 // 4
+    unknown = make_settings(tmp_path, "sqlite://", login_hash_queue=5)
+    assert unknown.login_hash_places == 7
+
+
+def test_a_password_is_judged_by_the_length_that_is_hashed() -> None:
+    decomposed = unicodedata.normalize("NFD", "\u00e9" * MAX_LENGTH)
+    assert len(decomposed) > MAX_LENGTH
+    assert usable(decomposed)
+    assert not usable(decomposed + "x")
+    assert not usable("")
 
 
 def test_an_outdated_hash_is_known_by_its_cost() -> None:

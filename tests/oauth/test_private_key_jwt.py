@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -14,9 +14,10 @@ import pytest
 from assertions import ABSENT, MAKERS, Signer, form, register
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from plugins.app import Moving, World, basic
+from services import RedisServer
 from werkzeug.test import TestResponse
 
-from authserver import clock, crypto
+from authserver import clock, crypto, jws
 from authserver.errors import Invalid
 from authserver.purge import purge
 
@@ -365,3 +366,34 @@ def test_new_keys_replace_the_old_ones_at_once(world: World, signer: Signer) -> 
     assert post(world, new.assertion(world, "bank")).status_code == 200
     with pytest.raises(Invalid):
         world.services.clients.set_keys("bank", None, None)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "\u00e9", "a\nb", "a b", "x" * 129, "\x7f"])
+def test_a_name_that_no_client_can_have_is_refused_and_counts_as_a_failure(
+    make_world: Callable[..., World], name: str
+) -> None:
+    world = make_world(limit_address_failures="3/60")
+    signer = Signer()
+    statuses = [
+        post(world, signer.assertion(world, "bank", iss=name, sub=name), path).status_code
+        for path in ("/token", "/token", "/token", "/token")
+    ]
+    assert statuses == [401, 401, 401, 429]
+
+
+def test_half_a_surrogate_pair_anywhere_in_an_assertion_is_refused(world: World, signer: Signer) -> None:
+    for claims in ({"jti": "\ud800"}, {"extra": ["\udfff"]}, {"extra": {"\ud800": 1}}):
+        assert refused(world, post(world, signer.assertion(world, "bank", **claims)), "format")
+
+
+def test_what_a_stranger_sends_never_makes_redis_seem_lost(
+    make_world: Callable[..., World], redis_server: RedisServer
+) -> None:
+    redis_server.flushall()
+    world = make_world(redis_url=redis_server.url)
+    junk = jws.sign({"alg": "ES256"}, {"iss": "\ud800", "sub": "\ud800"}, Signer().key)
+    assert post(world, junk).status_code == 401
+    for client_id in ("\ud800", "\u00e9", "x" * 500):
+        world.services.throttle.guessing("token", "192.0.2.1", client_id)
+        world.services.throttle.failed("token", "192.0.2.1", client_id)
+    assert world.events("dependency.failed") == []

@@ -405,3 +405,29 @@ def test_demo_accounts_are_the_persons_own_and_always_the_same() -> None:
     ibans = [account.iban for user in ("alice", "bob") for account in demo.of(user)]
     assert len(set(ibans)) == 4
     assert all(map(payments.valid_iban, ibans))
+
+
+@pytest.mark.spec("RFC 6749", "4.1.2.1")
+def test_each_mistake_has_a_text_of_its_own_that_names_the_member(asking: Asking) -> None:
+    mistakes = {
+        "creditorName": changed("creditorName", "x" * 71),
+        "unknown": '[{"type":"root"}]',
+        "more than one": json.dumps([PAYMENT, PAYMENT]),
+        "debtorAccount": changed("debtorAccount", {"iban": IBAN}),
+        "instructedAmount needs amount": changed("instructedAmount.amount", "5"),
+        "instructedAmount.currency": changed("instructedAmount.currency", "eur"),
+        "creditorAccount needs iban": changed("creditorAccount.iban", "DE00"),
+        "creditorAccount.bic": changed("creditorAccount.bic", "x"),
+    }
+    texts = []
+    for words, details in mistakes.items():
+        asked = ask(asking.browser(), "pay1", scope="openid", authorization_details=details)
+        told = answer(asked)
+        assert told["error"] == "invalid_authorization_details"
+        texts.append(told["error_description"])
+        assert words in texts[-1]
+        # RFC 6749 §4.1.2.1: no quotes, no backslash
+        assert all(" " <= c <= "~" and c not in '"\\' for c in texts[-1])
+    assert len(set(texts)) == len(mistakes)
+    told = answer(ask(asking.browser(), "shop", scope="openid", authorization_details=payment()))
+    assert "not registered for this type" in told["error_description"]

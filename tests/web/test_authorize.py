@@ -401,3 +401,18 @@ def test_every_page_is_kept_from_frames_caches_and_other_origins(asking: Asking)
         assert response.headers["Referrer-Policy"] == "same-origin"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert "Cookie" in response.headers["Vary"]
+
+
+def test_who_comes_back_to_an_answered_request_reads_who_has_the_answer(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    page = start(browser)
+    decide(browser, page)
+    again = browser.get(page.request.full_path)
+    assert again.status_code == 409
+    assert "<bdi>Corner shop</bdi></strong> has the answer: go back" in again.text
+    assert 'href="/account"' in again.text
+
+
+def test_a_page_that_ends_everything_names_the_request_for_the_log(asking: Asking) -> None:
+    page = ask(asking.browser(), "nobody")
+    assert f"quote <code>{page.headers['X-Request-Id']}</code>" in page.text

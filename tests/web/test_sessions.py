@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from asking import Asking, answer, decide, start
 from flask import Flask
 from plugins.app import Moving, World
 from plugins.people import PASSWORD, Browser, add_user, hidden_fields
@@ -124,6 +125,43 @@ def test_signing_out_ends_it_for_good(browser: Browser) -> None:
     assert events(browser, "session.created") == ["", ""]
 
 
+def test_signing_out_after_an_idle_time_ends_what_was_opened_too(
+    asking: Asking, moving_clock: Moving
+) -> None:
+    browser = asking.browser(logged_in=True)
+    tokens = asking.redeem(answer(decide(browser, start(browser)))["code"]).json
+    page = browser.get("/logout")
+    moving_clock.walk(310)
+    # whoever asks is not told that they are signed out while something is open
+    assert "Sign out?" in browser.get("/logout").text
+    assert not logged_in(browser)
+    assert "Sign out?" in browser.get("/logout").text
+    assert "You are signed out" in browser.submit(page, "/logout").text
+    assert asking.reasons("logout.done") == ["logout"]
+    assert asking.reasons("token.family.revoked") == ["logout"]
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert asking.world.post("/token", as_="shop", form=form).status_code == 400
+    assert "You are signed out" in browser.get("/logout").text
+
+
+def test_an_idle_session_that_carries_something_is_ended_from_elsewhere(
+    asking: Asking, moving_clock: Moving
+) -> None:
+    browser, bare = asking.browser(logged_in=True), asking.browser(logged_in=True)
+    tokens = asking.redeem(answer(decide(browser, start(browser)))["code"]).json
+    moving_clock.walk(310)
+    assert not logged_in(browser)
+    other = asking.browser(logged_in=True)
+    page = other.get("/account")
+    # one that carries nothing is nobody's concern any more
+    assert page.text.count("Not active now") == page.text.count('action="/account/sessions/end"') == 1
+    assert not logged_in(bare)
+    assert other.submit(page, "/account/sessions/end").status_code == 303
+    assert "Not active now" not in other.get("/account").text
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert asking.world.post("/token", as_="shop", form=form).status_code == 400
+
+
 @pytest.mark.spec("ASVS 5.0", "7.4.2")
 def test_a_disabled_persons_session_is_dead_at_once(
     browser: Browser, services: Services, alice: str, make_app: Callable[..., Flask]
@@ -212,9 +250,7 @@ def test_a_page_costs_one_read_of_the_session(browser: Browser, services: Servic
     browser.get("/logout")
     with statements(services) as seen:
         assert browser.get("/logout").status_code == 200
-    assert [s for s in seen if "cache_version" not in s] == [
-        "SELECT session.digest, session.sid, session.user_id,"
-    ]
+    assert [s for s in seen if "cache_version" not in s] == ["SELECT session.sid, session.user_id FROM"]
 
 
 @pytest.mark.parametrize("path", ["/account", "/logout"])
@@ -227,3 +263,23 @@ def test_user_agents_and_names_are_text(browser: Browser, services: Services, al
         User_Agent=hostile,
     )
     assert "<img src=x" not in browser.get(path).text
+
+
+def test_the_sign_in_page_says_that_a_session_is_over(
+    browser: Browser, services: Services, alice: str, moving_clock: Moving
+) -> None:
+    idle, ended = "after a while without activity", "no longer signed in here"
+    browser.log_in()
+    assert idle not in browser.get(f"/login?request={'r' * 43}").text
+    moving_clock.walk(301)
+    assert f"{idle}. Nothing was changed." in browser.get("/login").text
+    browser.log_in()
+    services.sessions.end_all(alice, "by_user")
+    text = browser.get("/login").text
+    assert ended in text
+    assert idle not in text
+    # who holds no cookie is told nothing
+    browser.set_cookie("sid", "")
+    text = browser.get("/login").text
+    assert idle not in text
+    assert ended not in text

@@ -143,7 +143,8 @@ def reasons_of(run: Run, answer: TestResponse) -> list[str]:
 def alike(answer: TestResponse) -> tuple[int, tuple[tuple[str, str], ...], str]:
     """All that tells one answer from another, its request id and form tokens aside."""
     headers = sorted((k, v) for k, v in answer.headers.items() if k != "X-Request-Id")
-    return answer.status_code, tuple(headers), re.sub(r'(name="csrf" value=")[^"]+', r"\1", answer.text)
+    text = answer.text.replace(answer.headers["X-Request-Id"], "")
+    return answer.status_code, tuple(headers), re.sub(r'(name="csrf" value=")[^"]+', r"\1", text)
 
 
 def check_page(answer: TestResponse, *hostile: str) -> None:

@@ -187,7 +187,7 @@ class Walk:
         with mock.patch.object(type(rooms.password_login), "attempt", side_effect=LookupError(self.text)):
             assert held.post("/login", form).status_code == 500
         with ExitStack() as stack:
-            for _ in range(rooms.settings.login_hash_concurrency + rooms.settings.login_hash_queue):
+            for _ in range(rooms.settings.login_hash_places):
                 stack.enter_context(rooms.password_login._hasher.place())
             assert held.post("/login", form | {"username": "x", "password": "x"}).status_code == 503
 

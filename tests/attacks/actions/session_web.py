@@ -53,6 +53,8 @@ class _Scene:
         self.held, self.elsewhere = browser(run, "alice"), browser(run, "alice")
         allowed = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop'))}"))
         assert "code" in answer(decide(self.held, allowed))
+        # nothing but a visit is missing to its code
+        self.waiting = self.held.get(f"/authorize?{urlencode(asked('shop'))}").location.partition("=")[2]
         page = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
         assert "Approve this payment?" in page.text
         token = services.links.make(alice, "reset")
@@ -89,6 +91,7 @@ class _Scene:
         assert self.held.get(f"/enrol?token={self.values['token']}").status_code == 200
         done = self.held.post("/consent", self.form("/consent"))
         assert "code" in answer(done)
+        assert "code" in answer(self.held.get(f"/authorize/resume?request={self.waiting}"))
 
 
 def get_and_head(run: Run, headers: list[dict[str, str]]) -> None:
@@ -101,7 +104,8 @@ def get_and_head(run: Run, headers: list[dict[str, str]]) -> None:
                 if method == "OPTIONS" and "OPTIONS" in route.methods:
                     continue
                 for more in headers if method == "GET" else headers[:1]:
-                    query = urlencode(scene.form(route.path))
+                    waiting = {} if method == "GET" else {"request": scene.waiting}
+                    query = urlencode(scene.form(route.path) | waiting)
                     done = send(scene.held, method, f"{route.path}?{query}", **more)
                     _looked_at(run, route, method, done)
     scene.alive()

@@ -37,8 +37,8 @@ COOKIE = re.compile(
 
 
 GONE = re.compile(
-    r"(?:__Host-)?sid=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0;(?: Secure;)? HttpOnly; Path=/; "
-    r"SameSite=Lax"
+    r"(?:__Host-)?(?:sid|browser)=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0;(?: Secure;)? "
+    r"HttpOnly; Path=/; SameSite=Lax"
 )
 
 
@@ -68,7 +68,7 @@ def planted_session(run: Run) -> None:
     for name, value in planted.items():
         thief.set_cookie(name, value)
     assert thief.get("/account").location == "/login"
-    assert thief.get(f"/authorize/resume?request={id_}").location == f"/login?request={id_}"
+    assert thief.get(f"/authorize/resume?request={id_}").status_code == 403
     with nothing_changes(run):
         for action, more in (
             ("/consent", {"txn": id_, "decision": "approve"}),
