@@ -6,7 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
-# Processes that run the tests: many of these wait, so one more than a small machine has cores.
+# Processes that run the tests: many of these wait, so one more than a small machine has cores. What counts
+# seconds (tests/flows) runs afterwards, alone.
 PROCESSES ?= 3
 # Set UPGRADE=--upgrade to move every pin to the newest version that pyproject.toml allows.
 UPGRADE ?=
@@ -25,7 +26,12 @@ run: installed ## the demo: issuer on PORT (8000), shop and payments API on the 
 
 test: installed-dev ## every test; ARGS="tests/oauth -k par" picks some
 	@scripts/install-test-services.sh
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --ignore=tests/flows
+	@$(BIN)/python -m pytest tests/flows
+else
+	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: installed-dev ## ruff (rules and format) and mypy --strict
 	@$(BIN)/ruff check .

@@ -85,13 +85,19 @@ def test_run_serves_the_demo_on_the_port_that_is_asked_for() -> None:
     assert "python3 scripts/bootstrap.py run" in plan
 
 
-def test_test_installs_services_first_and_passes_arguments_on() -> None:
-    plan = call("make", "-n", "test", "ARGS=-k par").stdout.splitlines()
-    assert plan[-3:] == [
+def test_test_installs_services_first_and_runs_what_counts_seconds_alone() -> None:
+    plan = call("make", "-n", "test").stdout.splitlines()
+    assert plan[-4:] == [
         "python3 scripts/bootstrap.py dev",
         "scripts/install-test-services.sh",
-        ".venv/bin/python -m pytest -n 3 --dist loadgroup -k par",
+        ".venv/bin/python -m pytest -n 3 --dist loadgroup --ignore=tests/flows",
+        ".venv/bin/python -m pytest tests/flows",
     ]
+
+
+def test_test_passes_arguments_on() -> None:
+    plan = call("make", "-n", "test", "ARGS=-k par").stdout.splitlines()
+    assert plan[-1] == ".venv/bin/python -m pytest -k par"
 
 
 def test_lint_runs_the_rules_the_format_and_the_types() -> None:
