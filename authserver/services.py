@@ -149,7 +149,7 @@ def build(app: Flask, settings: Settings) -> Services:
         scopes,
         throttle,
         tokens,
-        IdTokens(settings, keys),
+        IdTokens(settings, keys, users),
         SingleUse(settings, database, authorizations, audit, master),
         revocations,
         UserInfo(tokens, clients, users, throttle),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import acr
 from ..clients import Scopes
 from ..config import ID_TOKEN_ALGS, SIGNING_ALGS, Settings
 from . import claims, pkce, rar, response_mode
-from .authorization_checks import PROMPTS
+from .authentication_checks import PROMPTS
 from .grants.base import PersonGrant
 from .introspection import IntrospectionEndpoint
 from .revocation import RevocationEndpoint
@@ -15,7 +16,6 @@ from .server import AuthorizationServer
 
 OWN_SCOPES = ("openid", "profile", "email", "offline_access")
 ID_TOKEN_CLAIMS = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid")
-PASSWORD_ACR = "urn:authserver:acr:password"  # noqa: S105 - the name of a way to log in
 
 
 def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) -> dict[str, Any]:
@@ -52,13 +52,13 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "backchannel_logout_session_supported": True,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
-        "acr_values_supported": [PASSWORD_ACR],
+        "acr_values_supported": list(acr.reachable()),
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
         "prompt_values_supported": sorted(PROMPTS),
         # OpenID Connect Discovery §3 would have it true if it were left out
         "request_uri_parameter_supported": False,
         "request_parameter_supported": False,
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
         "protected_resources": sorted(api.audience for api in scopes.resource_servers()),
         # this server's own: the signed list of docs/validating-tokens.md
         "revocations_uri": f"{issuer}/revocations",

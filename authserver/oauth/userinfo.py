@@ -12,7 +12,7 @@ from ..throttle import Throttle
 from ..users import Users
 from . import claims
 from .request import FORM, HTTPRequest, parse_form
-from .tokens import Tokens
+from .tokens import SINGLE_CLAIMS, Tokens
 
 REALM = 'Bearer realm="authserver"'
 
@@ -51,7 +51,7 @@ class UserInfo:
         user = self._users.get(token["sub"])
         assert client is not None and user is not None, "a token that counts has both"
         quota = self._throttle.after(request.endpoint, client.client_id, client.tier)
-        return claims.of(user, token["scope"]), client, quota.headers()
+        return claims.of(user, token["scope"], token.get(SINGLE_CLAIMS, ())), client, quota.headers()
 
     def _judge(self, text: str) -> dict[str, Any]:
         try:

@@ -144,7 +144,7 @@ def _go_on(interaction: InteractionRecord) -> Response:
     try:
         match step.step:
             case Step.LOGIN:
-                if step.reason == "reauthentication":
+                if step.reason in ("reauthentication", "acr"):
                     _record(Event.LOGIN_REQUIRED, step.reason, interaction)
                 return login_redirect(interaction.id)
             case Step.CONSENT | Step.APPROVE_PAYMENT:

@@ -126,7 +126,7 @@ def _asked(interaction: InteractionRecord) -> dict[str, Any]:
     known = rooms.scopes.all()
     # what a receipt tells in detail is not told again in general
     told = {detail["type"] for detail in asked.authorization_details or ()}
-    scopes = [known[name] for name in asked.scopes if name in known]
+    scopes = [known[name] for name in asked.consent_scopes if name in known]
     return {
         "client": rooms.clients.get(asked.client_id),
         "scopes": [scope.description for scope in scopes if scope.authorization_details_type not in told],
