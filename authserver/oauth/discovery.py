@@ -21,7 +21,7 @@ ID_TOKEN_CLAIMS = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr
 def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) -> dict[str, Any]:
     """The metadata document, derived from what is registered."""
     issuer = settings.issuer
-    return {
+    told = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
@@ -54,6 +54,7 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
         "acr_values_supported": list(acr.reachable()),
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
+        "claim_types_supported": ["normal"],
         "prompt_values_supported": sorted(PROMPTS),
         # OpenID Connect Discovery §3 would have it true if it were left out
         "request_uri_parameter_supported": False,
@@ -62,4 +63,9 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "protected_resources": sorted(api.audience for api in scopes.resource_servers()),
         # this server's own: the signed list of docs/validating-tokens.md
         "revocations_uri": f"{issuer}/revocations",
+        "service_documentation": settings.service_documentation,
+        "op_policy_uri": settings.op_policy_uri,
+        "op_tos_uri": settings.op_tos_uri,
     }
+    # RFC 8414 §3.2: "Claims with zero elements MUST be omitted from the response."
+    return {name: value for name, value in told.items() if value not in ("", [])}
