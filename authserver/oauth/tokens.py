@@ -16,7 +16,6 @@ from ..keys import KeyStore
 from ..models.token import Revocation
 from ..users import Users
 from .authorizations import AuthorizationRecord
-from .claims import SCOPES
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - the media type of RFC 9068 §2.1
 SKEW = 5
@@ -102,7 +101,9 @@ class Tokens:
         }
         if granted is not None:
             claims |= _of_person(granted)
-            if single := _single_claims(granted, issuance):
+            if "openid" in issuance.scopes and (
+                single := granted.userinfo_claims(issuance.client, issuance.scopes)
+            ):
                 claims[SINGLE_CLAIMS] = single
         alg = (api.signing_alg if api else None) or self._alg
         response = {
@@ -177,11 +178,3 @@ def _of_person(granted: AuthorizationRecord) -> dict[str, Any]:
     if granted.authorization_details:
         claims["authorization_details"] = granted.authorization_details
     return claims
-
-
-def _single_claims(granted: AuthorizationRecord, issuance: Issuance) -> list[str]:
-    """What UserInfo will tell besides the claims of the token's scopes."""
-    if "openid" not in issuance.scopes:
-        return []
-    names = granted.single_claims("userinfo", issuance.client)
-    return [name for name in names if SCOPES[name] not in issuance.scopes]
