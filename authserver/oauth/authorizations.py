@@ -89,7 +89,7 @@ class AuthorizationRecord:
 
     def userinfo_claims(self, client: ClientRecord, scopes: Sequence[str]) -> list[str]:
         """What UserInfo tells for a token of ``scopes`` besides the claims of these."""
-        names = self.single_claims("userinfo", client)
+        names = self.single_claims("userinfo", client) if "openid" in scopes else []
         return [name for name in names if claims.SCOPES[name] not in scopes]
 
     @classmethod

@@ -101,9 +101,7 @@ class Tokens:
         }
         if granted is not None:
             claims |= _of_person(granted)
-            if "openid" in issuance.scopes and (
-                single := granted.userinfo_claims(issuance.client, issuance.scopes)
-            ):
+            if single := granted.userinfo_claims(issuance.client, issuance.scopes):
                 claims[SINGLE_CLAIMS] = single
         alg = (api.signing_alg if api else None) or self._alg
         response = {
