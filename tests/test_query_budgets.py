@@ -108,7 +108,7 @@ def test_userinfo_costs_one_read(journey: Journey) -> None:
     token = journey.tokens()["access_token"]
     with statements(journey.world.services) as seen:
         assert journey.userinfo(token).status_code == 200
-    assert seen == ["SELECT revocation.kind FROM revocation"]
+    assert seen == ["SELECT authorization.user_id, EXISTS (SELECT"]
 
 
 def test_introspection_of_a_persons_token_costs_what_a_clients_does(journey: Journey) -> None:
@@ -116,7 +116,7 @@ def test_introspection_of_a_persons_token_costs_what_a_clients_does(journey: Jou
     journey.active(token)
     with statements(journey.world.services) as seen:
         assert journey.active(token)
-    assert seen == ["SELECT revocation.kind FROM revocation", "INSERT INTO audit_event (at_ms,"]
+    assert seen == ["SELECT authorization.user_id, EXISTS (SELECT", "INSERT INTO audit_event (at_ms,"]
 
 
 def test_revoking_a_refresh_token_is_one_read_and_one_transaction(journey: Journey) -> None:

@@ -25,6 +25,12 @@ DEFAULTS: dict[str, Any] = {
     "backchannel_logout_session_required": False,
     "token_endpoint_auth_signing_alg": None,
     "default_max_age": None,
+    "userinfo_alg": None,
+    "subject_type": "public",
+    "sector": None,
+    "sector_identifier_uri": None,
+    "access_token_format": "jwt",
+    "initiate_login_uri": None,
 }
 
 

@@ -9,6 +9,7 @@ from ..clients import ClientRecord
 from ..config import Settings
 from ..keys import KeyStore
 from .authorizations import AuthorizationRecord
+from .subjects import Subjects
 
 TYP = "JWT"
 
@@ -16,10 +17,11 @@ TYP = "JWT"
 class IdTokens:
     """Signs each with the algorithm its client is registered for."""
 
-    def __init__(self, settings: Settings, keys: KeyStore) -> None:
+    def __init__(self, settings: Settings, keys: KeyStore, subjects: Subjects) -> None:
         self._issuer = settings.issuer
         self._lifetime = settings.access_token_lifetime
         self._keys = keys
+        self._subjects = subjects
 
     def issue(
         self, client: ClientRecord, granted: AuthorizationRecord, nonce: str | None, access_token: str
@@ -28,14 +30,14 @@ class IdTokens:
         now = clock.now()
         claims: dict[str, Any] = {
             "iss": self._issuer,
-            "sub": granted.user_id,
+            "sub": self._subjects.subject_of(client, granted.user_id),
             "aud": client.client_id,
             "iat": now,
             "exp": now + self._lifetime,
             "auth_time": granted.auth_time,
             "acr": granted.acr,
             "amr": list(granted.amr),
-            "sid": granted.sid,
+            "sid": self._subjects.session_of(client, granted.sid),
             "at_hash": at_hash(access_token, client.id_token_alg),
         }
         if nonce is not None:

@@ -66,7 +66,7 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if client.audience not in audiences:
             return claims, "audience"
-        return claims, self.server.tokens.ended(claims)
+        return claims, self.server.tokens.standing(claims).reason
 
     def create_introspection_payload(self, token: dict[str, Any] | None) -> dict[str, Any]:
         """RFC 7662 §2.2: an inactive token tells nothing but that."""

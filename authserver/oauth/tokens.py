@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 
 from .. import clock, crypto, jws
 from ..audit import Audit, Entry, Event
@@ -16,36 +16,52 @@ from ..keys import KeyStore
 from ..models.token import Revocation
 from ..users import Users
 from .authorizations import AuthorizationRecord
+from .authorizations import table as authorizations
+from .subjects import Subjects
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - the media type of RFC 9068 §2.1
 SKEW = 5
 
 revocations = table_of(Revocation)
 # built once: to build a statement costs as much as to execute it
-_ENDED = (
+_OWN_ENDED = (
     select(revocations.c.kind)
+    .where(revocations.c.kind == "jti", revocations.c.value == bindparam("jti"))
+    .limit(1)
+)
+# of a person's token: whose it is, besides
+_PERSONS = select(
+    authorizations.c.user_id,
+    exists()
     .where(
         or_(
             (revocations.c.kind == "jti") & (revocations.c.value == bindparam("jti")),
             (revocations.c.kind == "gid") & (revocations.c.value == bindparam("gid")),
         )
     )
-    .limit(1)
-)
+    .label("ended"),
+).where(authorizations.c.gid == bindparam("gid"))
 
 
 @dataclass(frozen=True, slots=True)
 class Issuance:
-    """Everything a token will say, judged before it is minted. ``subject`` is the client without a person."""
+    """Everything a token will say, judged before it is minted."""
 
     client: ClientRecord
-    subject: str
     scopes: tuple[str, ...]
     # None: the token is for this server alone
     resource_server: ResourceServerRecord | None
     grant_type: str
-    # of the person that the client acts for
+    # of the person that the client acts for; without one it acts for itself
     authorization: AuthorizationRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Why a token counts no longer, or an empty ``reason``; ``user_id`` is its person, if it has one."""
+
+    reason: str
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,7 @@ class Minted:
 class Tokens:
     """Mints RFC 9068 access tokens and tells which of them still hold."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         settings: Settings,
         database: Database,
@@ -67,6 +83,7 @@ class Tokens:
         audit: Audit,
         clients: Clients,
         users: Users,
+        subjects: Subjects,
     ) -> None:
         self.issuer = settings.issuer
         self._lifetime = settings.access_token_lifetime
@@ -76,6 +93,7 @@ class Tokens:
         self._audit = audit
         self._clients = clients
         self._users = users
+        self._subjects = subjects
 
     def issue(self, issuance: Issuance) -> dict[str, Any]:
         """A token response whose audit row is committed before it is given out."""
@@ -89,7 +107,7 @@ class Tokens:
         api, granted = issuance.resource_server, issuance.authorization
         claims: dict[str, Any] = {
             "iss": self.issuer,
-            "sub": issuance.subject,
+            "sub": self._subject(issuance),
             "aud": self._audience(issuance),
             "client_id": issuance.client.client_id,
             "iat": now,
@@ -118,6 +136,11 @@ class Tokens:
         )
         return Minted(response, entry)
 
+    def _subject(self, issuance: Issuance) -> str:
+        """The person as this client knows them, or the client itself (RFC 9068 §2.2)."""
+        client, granted = issuance.client, issuance.authorization
+        return self._subjects.subject_of(client, granted.user_id) if granted else client.client_id
+
     def _audience(self, issuance: Issuance) -> str | list[str]:
         """The API, and this server where userinfo will be asked (design §5)."""
         api = [issuance.resource_server.audience] if issuance.resource_server else []
@@ -128,7 +151,7 @@ class Tokens:
     def read(self, text: str) -> dict[str, Any]:
         """The claims of an access token of this issuer that has not expired; jws.Rejected otherwise.
 
-        Says nothing about revocation: ``ended`` does.
+        Says nothing about revocation: ``standing`` does.
         """
         claims = self._keys.verify(text, [ACCESS_TOKEN_TYP])
         now = clock.now()
@@ -144,21 +167,21 @@ class Tokens:
             raise jws.Rejected("aud")
         return claims
 
-    def ended(self, claims: dict[str, Any]) -> str:
-        """Why a token that ``read`` accepted no longer counts, or an empty string; one query."""
+    def standing(self, claims: dict[str, Any]) -> Standing:
+        """Whether a token that ``read`` accepted still counts, and whose it is; one query."""
         client = self._clients.get(claims["client_id"])
         if client is None or not client.active:
-            return "client_disabled"
-        if "gid" in claims:
-            # disabling a person ends their authorizations too; this holds even where that was forgotten
-            user = self._users.get(claims["sub"])
-            if user is None or user.state != "active":
-                return "user_disabled"
+            return Standing("client_disabled")
         names = {"jti": claims["jti"], "gid": claims.get("gid", "")}
         with self._database.reading() as connection:
-            if connection.execute(_ENDED, names).first():
-                return "revoked"
-        return ""
+            if "gid" not in claims:
+                return Standing("revoked" if connection.execute(_OWN_ENDED, names).first() else "")
+            row = connection.execute(_PERSONS, names).one_or_none()
+        if row is None or row.ended:
+            return Standing("revoked")
+        # disabling a person ends their authorizations too; this holds even where that was forgotten
+        user = self._users.get(row.user_id)
+        return Standing("" if user is not None and user.active else "user_disabled", row.user_id)
 
 
 def _of_person(granted: AuthorizationRecord) -> dict[str, Any]:

@@ -95,12 +95,7 @@ class PersonGrant(Grant):
         """Tokens for what was judged; they are worth nothing before ``spend``."""
         granted, access = presented.authorization, self.access
         issuance = Issuance(
-            self.request.client,
-            granted.user_id,
-            access.scopes,
-            access.resource_server,
-            self.GRANT_TYPE,
-            granted,
+            self.request.client, access.scopes, access.resource_server, self.GRANT_TYPE, granted
         )
         return self.server.tokens.mint(issuance)
 

@@ -1,0 +1,84 @@
+"""Who a person is to a client (OpenID Connect Core §8): the same to all, or another in each sector.
+
+A pairwise subject is an HMAC over sector and person, under a key that was made once for this alone and rests
+sealed in the database: it outlives changes of the master key, and tells nothing to whoever lacks that key.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import select, update
+
+from .. import clock, crypto
+from ..clients import ClientRecord
+from ..db import Database, insert_once, table_of
+from ..models.subject import SubjectKey
+
+PLACE = "subject_key.sealed/1"
+table = table_of(SubjectKey)
+
+
+class Subjects:
+    """Knows people by the names that clients know them by. Ask it while no transaction is open."""
+
+    def __init__(self, database: Database, master: crypto.MasterKeys) -> None:
+        self._database = database
+        self._master = master
+        self._lock = threading.Lock()
+        self._key: bytes | None = None
+
+    def subject_of(self, client: ClientRecord, user_id: str) -> str:
+        """The ``sub`` by which ``client`` knows the person, in all that it is told and all that it holds."""
+        if not client.pairwise:
+            return user_id
+        return self._told("sub", client, user_id)
+
+    def is_subject(self, client: ClientRecord, subject: str, user_id: str) -> bool:
+        """Whether ``client`` means this person by ``subject``."""
+        known = self.subject_of(client, user_id)
+        return crypto.equal(known.encode(), subject.encode("utf-8", "surrogatepass"))
+
+    def session_of(self, client: ClientRecord, sid: str) -> str:
+        """The ``sid`` by which ``client`` knows a session: one that all were told would tell people too."""
+        if not client.pairwise:
+            return sid
+        return self._told("sid", client, sid)
+
+    def _told(self, kind: str, client: ClientRecord, value: str) -> str:
+        key = self._key or self._load()
+        return crypto.b64u(crypto.mac(key, kind.encode(), client.sector.encode(), value.encode()))
+
+    def _load(self) -> bytes:
+        """The key, made when nobody needed it before; read once a process, for it never changes."""
+        with self._lock:
+            if self._key is None:
+                self._key = self._read() or self._make()
+            return self._key
+
+    def _read(self) -> bytes | None:
+        with self._database.reading() as connection:
+            sealed = connection.execute(select(table.c.sealed)).scalar()
+        return None if sealed is None else self._master.open(sealed, PLACE)
+
+    def _make(self) -> bytes:
+        row = {
+            "id": 1,
+            "sealed": self._master.seal(crypto.random_bytes(crypto.KEY_BYTES), PLACE),
+            "created_at": clock.now(),
+        }
+        with self._database.writing() as connection:
+            insert_once(connection, SubjectKey, row)
+        made = self._read()
+        assert made is not None, "the first of all who made one has left it there"
+        return made
+
+    def reseal(self) -> None:
+        """The key rests under the first master key, so that the others may go."""
+        with self._database.reading() as connection:
+            sealed = connection.execute(select(table.c.sealed)).scalar()
+        if sealed is None or sealed.partition(".")[0] == self._master.active:
+            return
+        again = self._master.seal(self._master.open(sealed, PLACE), PLACE)
+        with self._database.writing() as connection:
+            connection.execute(update(table).where(table.c.sealed == sealed).values(sealed=again))
