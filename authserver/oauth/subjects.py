@@ -56,9 +56,12 @@ class Subjects:
                 self._key = self._read() or self._make()
             return self._key
 
-    def _read(self) -> bytes | None:
+    def _sealed(self) -> str | None:
         with self._database.reading() as connection:
-            sealed = connection.execute(select(table.c.sealed)).scalar()
+            return connection.execute(select(table.c.sealed)).scalar()
+
+    def _read(self) -> bytes | None:
+        sealed = self._sealed()
         return None if sealed is None else self._master.open(sealed, PLACE)
 
     def _make(self) -> bytes:
@@ -73,11 +76,15 @@ class Subjects:
         assert made is not None, "the first of all who made one has left it there"
         return made
 
+    def sealed_by_another(self) -> bool:
+        """Whether the key still rests under another master key than the first."""
+        sealed = self._sealed()
+        return sealed is not None and not sealed.startswith(f"{self._master.active}.")
+
     def reseal(self) -> None:
         """The key rests under the first master key, so that the others may go."""
-        with self._database.reading() as connection:
-            sealed = connection.execute(select(table.c.sealed)).scalar()
-        if sealed is None or sealed.partition(".")[0] == self._master.active:
+        sealed = self._sealed()
+        if sealed is None:
             return
         again = self._master.seal(self._master.open(sealed, PLACE), PLACE)
         with self._database.writing() as connection:

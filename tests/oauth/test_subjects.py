@@ -63,8 +63,9 @@ def test_the_key_outlives_the_master_key_it_was_made_under(world: World, client:
     before = subjects(world).subject_of(client, "u1")
     both = subjects(world, f"{SECOND},{MASTER}")
     assert both.subject_of(client, "u1") == before
+    assert both.sealed_by_another()
     both.reseal()
-    both.reseal()
+    assert not both.sealed_by_another()
     # the old one may go
     assert subjects(world, SECOND).subject_of(client, "u1") == before
 
