@@ -39,6 +39,11 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('initiate_login_uri', sa.String(length=2048), nullable=True))
     with op.batch_alter_table('initial_access_token', schema=None) as batch_op:
         batch_op.add_column(
+            sa.Column(
+                'subject_types', sa.JSON(), server_default='["public", "pairwise"]', nullable=False
+            )
+        )
+        batch_op.add_column(
             sa.Column('access_token_formats', sa.JSON(), server_default='["jwt"]', nullable=False)
         )
 
@@ -46,6 +51,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table('initial_access_token', schema=None) as batch_op:
         batch_op.drop_column('access_token_formats')
+        batch_op.drop_column('subject_types')
     with op.batch_alter_table('client', schema=None) as batch_op:
         for name in (
             'initiate_login_uri',
