@@ -85,6 +85,11 @@ class ClientRecord:
         """Whether people have an id of their own at the clients of its sector."""
         return self.subject_type == "pairwise"
 
+    @property
+    def opaque(self) -> bool:
+        """Whether its access tokens say nothing to those who hold them."""
+        return self.access_token_format == "opaque"  # noqa: S105 - the name of a form
+
     def identified_at(self, redirect_uri: str) -> bool:
         """Whether who gets a code at ``redirect_uri``, and tokens for it, is this client for certain."""
         public = self.token_endpoint_auth_method in PUBLIC

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..clients import Scopes
+from ..clients.sectors import SUBJECT_TYPES
 from ..config import ID_TOKEN_ALGS, SIGNING_ALGS, Settings
 from . import claims, pkce, rar, response_mode
 from .authorization_checks import PROMPTS
@@ -50,8 +51,9 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "end_session_endpoint": f"{issuer}/end_session",
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
-        "subject_types_supported": ["public"],
+        "subject_types_supported": list(SUBJECT_TYPES),
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        "userinfo_signing_alg_values_supported": list(ID_TOKEN_ALGS),
         "acr_values_supported": [PASSWORD_ACR],
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
         "prompt_values_supported": sorted(PROMPTS),

@@ -1,11 +1,11 @@
-"""Access tokens: minted in one place from one value, found again in one place."""
+"""Access tokens, JWTs or opaque: minted in one place from one value, found again in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from .. import clock, crypto, jws
 from ..audit import Audit, Entry, Event
@@ -15,6 +15,7 @@ from ..db import Database, table_of
 from ..keys import KeyStore
 from ..models.token import Revocation
 from ..users import Users
+from . import reference_tokens
 from .authorizations import AuthorizationRecord
 from .authorizations import table as authorizations
 from .subjects import Subjects
@@ -70,6 +71,13 @@ class Minted:
 
     response: dict[str, Any]
     entry: Entry
+    # as which an opaque token rests; None for a JWT
+    row: dict[str, Any] | None = None
+
+    def rest_in(self, connection: Connection) -> None:
+        """The token counts, should it be opaque, once the transaction of ``connection`` commits."""
+        if self.row is not None:
+            reference_tokens.rest_in(connection, self.row)
 
 
 class Tokens:
@@ -98,13 +106,18 @@ class Tokens:
     def issue(self, issuance: Issuance) -> dict[str, Any]:
         """A token response whose audit row is committed before it is given out."""
         minted = self.mint(issuance)
-        self._audit.record(minted.entry)
+        if minted.row is None:
+            self._audit.record(minted.entry)
+            return minted.response
+        with self._database.writing() as connection:
+            minted.rest_in(connection)
+            self._audit.record_in(connection, minted.entry)
         return minted.response
 
     def mint(self, issuance: Issuance) -> Minted:
-        """A signed token that is on no record yet: whoever asked for it commits its audit row."""
+        """A token that is on no record yet: whoever asked for it commits its rows."""
         now = clock.now()
-        api, granted = issuance.resource_server, issuance.authorization
+        granted = issuance.authorization
         claims: dict[str, Any] = {
             "iss": self.issuer,
             "sub": self._subject(issuance),
@@ -117,9 +130,9 @@ class Tokens:
         }
         if granted is not None:
             claims |= _of_person(granted)
-        alg = (api.signing_alg if api else None) or self._alg
+        text, row = self._form(issuance, claims)
         response = {
-            "access_token": self._keys.sign(ACCESS_TOKEN_TYP, claims, alg),
+            "access_token": text,
             "token_type": "Bearer",
             "expires_in": self._lifetime,
             "scope": claims["scope"],
@@ -134,7 +147,15 @@ class Tokens:
             session_id=granted.sid if granted else "",
             detail={"grant_type": issuance.grant_type} | told,
         )
-        return Minted(response, entry)
+        return Minted(response, entry, row)
+
+    def _form(self, issuance: Issuance, claims: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+        """The token in the form that its client gets, and the row of an opaque one."""
+        if issuance.client.opaque:
+            return reference_tokens.make(claims)
+        api = issuance.resource_server
+        alg = (api.signing_alg if api else None) or self._alg
+        return self._keys.sign(ACCESS_TOKEN_TYP, claims, alg), None
 
     def _subject(self, issuance: Issuance) -> str:
         """The person as this client knows them, or the client itself (RFC 9068 §2.2)."""
@@ -153,7 +174,10 @@ class Tokens:
 
         Says nothing about revocation: ``standing`` does.
         """
-        claims = self._keys.verify(text, [ACCESS_TOKEN_TYP])
+        if text.startswith(reference_tokens.PREFIX):
+            claims = reference_tokens.find(self._database, text)
+        else:
+            claims = self._keys.verify(text, [ACCESS_TOKEN_TYP])
         now = clock.now()
         if claims.get("iss") != self.issuer:
             raise jws.Rejected("iss")

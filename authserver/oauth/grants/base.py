@@ -104,7 +104,7 @@ class PersonGrant(Grant):
         lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
         follows = self.request.form.get("refresh_token") if presented.kind == "refresh_token" else None
         successor = self.server.single_use.successor(follows) if lasts else None
-        if reason := self.server.single_use.spend(presented, successor, minted.entry):
+        if reason := self.server.single_use.spend(presented, successor, minted):
             raise self.invalid_grant(reason)
         if successor is not None:
             minted.response["refresh_token"] = successor
