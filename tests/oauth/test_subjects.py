@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from asking import CALLBACK, OTHER_CALLBACK, Asking, answer, decide, follow, start
+from journey import claims_of
 from plugins.app import MASTER, World
+from plugins.people import Browser
+from receiver import Receiver, verified
 from sqlalchemy import delete, select
 
 from authserver import crypto
 from authserver.clients import ClientRecord
+from authserver.db import table_of
+from authserver.models.session import Session
 from authserver.oauth.subjects import Subjects, table
 
+BYE = "https://client.example/bye"
 SECOND = "k2:" + crypto.b64u(bytes(range(32, 64)))
 
 
@@ -83,3 +93,98 @@ def test_processes_that_start_at_once_agree_on_one_key(world: World, client: Cli
     with ThreadPoolExecutor(8) as pool:
         told = set(pool.map(lambda known: known.subject_of(client, "u1"), fresh))
     assert len(told) == 1
+
+
+# --- in all that is told ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pairwise(asking: Asking) -> Iterator[tuple[Asking, Receiver]]:
+    """``shop`` and ``shop2`` know people by ids of their own, ``lax1`` by everybody's; ``shop`` hears."""
+    with Receiver() as receiver:
+        clients = asking.world.services.clients
+        clients.set_subjects("shop", "pairwise", None)
+        clients.set_subjects("shop2", "pairwise", None)
+        clients.set_logout("shop", ["https://client.example/bye"], receiver.uri)
+        asking.world.services.versions.forget()
+        yield asking, receiver
+
+
+def tokens_of(stage: Asking, browser: Browser, client_id: str) -> dict[str, Any]:
+    callback = OTHER_CALLBACK if client_id == "shop2" else CALLBACK
+    page = start(browser, client_id, redirect_uri=callback)
+    code = answer(follow(browser, decide(browser, page)), callback)["code"]
+    body = stage.redeem(code, client_id, redirect_uri=callback)
+    assert body.status_code == 200, body.data
+    return dict(body.json)
+
+
+@pytest.mark.spec("RFC 9068", "6")
+@pytest.mark.spec("OpenID Connect Core 1.0", "5.3.2")
+def test_a_client_and_its_apis_hear_one_name_of_a_person_everywhere(
+    pairwise: tuple[Asking, Receiver],
+) -> None:
+    stage, receiver = pairwise
+    world, browser = stage.world, stage.browser(logged_in=True)
+    body = tokens_of(stage, browser, "shop")
+    id_token, access = claims_of(body["id_token"]), claims_of(body["access_token"])
+    subject = id_token["sub"]
+    assert subject != stage.alice
+    assert access["sub"] == subject
+    headers = {"Authorization": f"Bearer {body['access_token']}"}
+    assert world.send("GET", "/userinfo", headers=headers).json["sub"] == subject
+    asked = {"token": body["access_token"]}
+    assert world.post("/introspect", as_="rs_accounts", form=asked).json["sub"] == subject
+    # a refreshed token, an opaque one
+    world.services.clients.set_answers("shop", "opaque", "ES256")
+    world.services.versions.forget()
+    form = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"]}
+    fresh = world.post("/token", as_="shop", form=form).json["access_token"]
+    assert world.post("/introspect", as_="rs_accounts", form={"token": fresh}).json["sub"] == subject
+    signed = world.send("GET", "/userinfo", headers={"Authorization": f"Bearer {fresh}"})
+    assert claims_of(signed.text)["sub"] == subject
+    # the ID token names this session, and its end is told by the same names
+    query = urlencode({"id_token_hint": body["id_token"], "post_logout_redirect_uri": BYE})
+    assert browser.get(f"/end_session?{query}").headers["Location"] == BYE
+    assert browser.get("/account").status_code != 200
+    assert world.services.backchannel_logout.deliver() == 1
+    told = verified(world, receiver.heard[0].token)
+    assert (told["sub"], told["sid"]) == (subject, id_token["sid"])
+    # the log knows who it was
+    issued = world.events("token.issued")[-1]
+    assert issued["user_id"] == stage.alice
+    assert subject not in str(world.events())
+
+
+def test_nothing_in_two_sectors_tokens_says_that_it_is_one_person(pairwise: tuple[Asking, Receiver]) -> None:
+    stage, _ = pairwise
+    browser = stage.browser(logged_in=True)
+    told: dict[str, dict[str, str]] = {}
+    for client_id in ("shop", "shop2", "lax1"):
+        body = tokens_of(stage, browser, client_id)
+        claims = {**claims_of(body["id_token"]), **claims_of(body["access_token"])}
+        told[client_id] = {name: str(value) for name, value in claims.items()}
+    # what everybody's tokens have alike, or at the same time; of a person and a session there is nothing
+    alike = {"iss", "scope", "acr", "amr", "nonce", "aud", "iat", "exp", "auth_time"}
+    for one, two in (("shop", "shop2"), ("shop", "lax1")):
+        shared = {name for name in told[one] if told[one][name] == told[two].get(name)}
+        assert shared <= alike, (one, two, shared - alike)
+    assert told["lax1"]["sub"] == stage.alice
+
+
+def test_a_hint_of_another_sector_or_of_everybodys_id_names_no_session_here(
+    pairwise: tuple[Asking, Receiver],
+) -> None:
+    stage, _ = pairwise
+    world, browser = stage.world, stage.browser(logged_in=True)
+    right = claims_of(tokens_of(stage, browser, "shop")["id_token"])
+    foreign = claims_of(tokens_of(stage, browser, "shop2")["id_token"])
+    with world.services.database.reading() as connection:
+        sid = connection.execute(select(table_of(Session).c.sid)).scalar_one()
+    for change in (
+        {"sub": stage.alice}, {"sid": sid}, {"sub": stage.alice, "sid": sid},
+        {"sub": foreign["sub"], "sid": foreign["sid"]},
+    ):  # fmt: skip
+        hint = world.services.keys.sign("JWT", right | change, "ES256")
+        assert "Sign out?" in browser.get(f"/end_session?id_token_hint={hint}").text
+    assert browser.get("/account").status_code == 200
