@@ -8,7 +8,7 @@ from typing import Any
 from .. import jwks
 from ..errors import Invalid
 from ..visible_text import shows
-from . import redirect_uris, sectors
+from . import login_uris, redirect_uris, sectors
 
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 AUTH_METHODS = (*SECRET_METHODS, "private_key_jwt", "none")
@@ -55,7 +55,7 @@ def judge(values: dict[str, Any]) -> None:
     if values["access_token_format"] not in TOKEN_FORMATS:
         raise Invalid(f"The form of access tokens is one of {', '.join(TOKEN_FORMATS)}.")
     if values["initiate_login_uri"] is not None:
-        redirect_uris.validate(values["initiate_login_uri"], "web")
+        login_uris.validate(values["initiate_login_uri"])
     judge_subjects(values)
     judge_keys(method, values["jwks"], values["jwks_uri"])
     judge_logout(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from ...clients import sectors
+from ...clients import login_uris, sectors
 from ...config import ID_TOKEN_ALGS
 from ...errors import Invalid
 from ...partners import Policy
@@ -14,8 +13,6 @@ from . import uris
 from .refusals import refused
 from .rules import Rules, one_of
 
-# OpenID Connect Core §4: what the login that begins there is told by this server alone
-LOGIN_PARAMETERS = ("iss", "login_hint", "target_link_uri")
 # a client that asks for these would be told less, or otherwise, than it thinks
 _ENCRYPTED = re.compile(r"[a-z_]+_encrypt(?:ed_response|ion)_(?:alg|enc)")
 SIGNED_ELSEWHERE = (
@@ -92,8 +89,10 @@ def _initiate_login_uri(document: dict[str, Any], rules: Rules) -> str | None:
     if uri is None:
         return None
     uri = uris.judge(uri, rules.outgoing)
-    named = {name for name, _ in parse_qsl(urlsplit(uri).query, keep_blank_values=True)}
-    # people are sent there, as to a redirect URI
-    if "*" in uri or not rules.policy.allows_redirect(uri) or named & set(LOGIN_PARAMETERS):
+    try:
+        login_uris.validate(uri)
+    except Invalid:
+        raise refused("initiate_login_uri") from None
+    if "*" in uri or not rules.policy.allows_redirect(uri):
         raise refused("initiate_login_uri")
     return uri
