@@ -122,7 +122,7 @@ def build(app: Flask, settings: Settings) -> Services:
     revocations = Revocations(settings, database, versions, keys, audit)
     authorizations = Authorizations(settings, clients, revocations, audit)
     outgoing = Outgoing(settings)
-    subjects = Subjects(database, master)
+    subjects = Subjects(database, clients, master)
     backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, outgoing, audit)
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
@@ -152,7 +152,7 @@ def build(app: Flask, settings: Settings) -> Services:
         scopes,
         throttle,
         tokens,
-        IdTokens(settings, keys, subjects),
+        IdTokens(settings, keys, users, subjects),
         SingleUse(settings, database, authorizations, audit, master),
         revocations,
         UserInfo(tokens, clients, users, keys, throttle),

@@ -11,7 +11,7 @@ import threading
 from sqlalchemy import select, update
 
 from .. import clock, crypto
-from ..clients import ClientRecord
+from ..clients import ClientRecord, Clients
 from ..db import Database, insert_once, table_of
 from ..models.subject import SubjectKey
 
@@ -22,8 +22,9 @@ table = table_of(SubjectKey)
 class Subjects:
     """Knows people by the names that clients know them by. Ask it while no transaction is open."""
 
-    def __init__(self, database: Database, master: crypto.MasterKeys) -> None:
+    def __init__(self, database: Database, clients: Clients, master: crypto.MasterKeys) -> None:
         self._database = database
+        self._clients = clients
         self._master = master
         self._lock = threading.Lock()
         self._key: bytes | None = None
@@ -34,10 +35,10 @@ class Subjects:
             return user_id
         return self._told("sub", client, user_id)
 
-    def is_subject(self, client: ClientRecord, subject: str, user_id: str) -> bool:
-        """Whether ``client`` means this person by ``subject``."""
-        known = self.subject_of(client, user_id)
-        return crypto.equal(known.encode(), subject.encode("utf-8", "surrogatepass"))
+    def known_as(self, client_id: str, user_id: str) -> str:
+        """``subject_of`` for the client of an id; a client that is gone knows nobody."""
+        client = self._clients.get(client_id)
+        return "" if client is None else self.subject_of(client, user_id)
 
     def session_of(self, client: ClientRecord, sid: str) -> str:
         """The ``sid`` by which ``client`` knows a session: one that all were told would tell people too."""

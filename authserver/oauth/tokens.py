@@ -22,6 +22,8 @@ from .subjects import Subjects
 
 ACCESS_TOKEN_TYP = "at+jwt"  # noqa: S105 - the media type of RFC 9068 §2.1
 SKEW = 5
+# what UserInfo tells beyond the scope: claims that were asked for one by one (OpenID Connect Core §5.5)
+SINGLE_CLAIMS = "userinfo_claims"
 
 revocations = table_of(Revocation)
 # built once: to build a statement costs as much as to execute it
@@ -130,6 +132,8 @@ class Tokens:
         }
         if granted is not None:
             claims |= _of_person(granted)
+            if "openid" in issuance.scopes and (single := granted.single_claims("userinfo", issuance.client)):
+                claims[SINGLE_CLAIMS] = single
         text, row = self._form(issuance, claims)
         response = {
             "access_token": text,

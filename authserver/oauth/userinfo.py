@@ -13,7 +13,7 @@ from ..throttle import Throttle
 from ..users import Users
 from . import claims
 from .request import FORM, HTTPRequest, parse_form
-from .tokens import Tokens
+from .tokens import SINGLE_CLAIMS, Tokens
 
 SIGNED_TYP = "JWT"
 REALM = 'Bearer realm="authserver"'
@@ -62,7 +62,7 @@ class UserInfo:
         assert client is not None and user is not None, "a token that counts has both"
         quota = self._throttle.after(request.endpoint, client.client_id, client.tier)
         # OpenID Connect Core §5.3.2: the sub of the ID token
-        told = claims.of(user, token["scope"]) | {"sub": token["sub"]}
+        told = claims.of(user, token["scope"], token.get(SINGLE_CLAIMS, ())) | {"sub": token["sub"]}
         return self._signed(client, told) if client.userinfo_alg else told, client, quota.headers()
 
     def _signed(self, client: ClientRecord, told: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,7 +36,7 @@ def client(world: World) -> ClientRecord:
 
 def subjects(world: World, master: str = MASTER) -> Subjects:
     """As a process has them that has just started."""
-    return Subjects(world.services.database, crypto.MasterKeys.parse(master))
+    return Subjects(world.services.database, world.services.clients, crypto.MasterKeys.parse(master))
 
 
 @pytest.mark.spec("OpenID Connect Core 1.0", "8.1")
@@ -48,9 +49,9 @@ def test_a_person_is_one_to_a_sector_and_another_to_every_other(world: World, cl
     others = {known.subject_of(elsewhere, "u1"), known.subject_of(client, "u2"), "u1"}
     assert len(others | {mine}) == 4
     assert len(crypto.b64u_decode(mine)) == 32
-    assert known.is_subject(client, mine, "u1")
-    for wrong in (*others, "", "\ud800"):
-        assert not known.is_subject(client, wrong, "u1")
+    # who is asked about is a client's of this server
+    assert known.known_as("web1", "u1") == "u1"
+    assert known.known_as("nobody", "u1") == ""
 
 
 def test_a_public_client_knows_people_by_their_own_id(world: World, client: ClientRecord) -> None:
@@ -188,3 +189,27 @@ def test_a_hint_of_another_sector_or_of_everybodys_id_names_no_session_here(
         hint = world.services.keys.sign("JWT", right | change, "ES256")
         assert "Sign out?" in browser.get(f"/end_session?id_token_hint={hint}").text
     assert browser.get("/account").status_code == 200
+
+
+@pytest.mark.spec("OpenID Connect Core 1.0", "3.1.2.1")
+def test_a_request_names_people_as_its_client_knows_them(pairwise: tuple[Asking, Receiver]) -> None:
+    stage, _ = pairwise
+    world, browser = stage.world, stage.browser(logged_in=True)
+    body, foreign = (tokens_of(stage, browser, client_id) for client_id in ("shop", "shop2"))
+    right = claims_of(body["id_token"])
+
+    def error(**asked: str) -> str:
+        told = answer(start(browser, "shop", prompt="none", **asked))
+        return told.get("error", "")
+
+    def wants(subject: str) -> str:
+        return error(claims=json.dumps({"id_token": {"sub": {"value": subject}}}))
+
+    assert error(id_token_hint=body["id_token"]) == ""
+    assert wants(right["sub"]) == ""
+    # everybody's id, and the one of another sector, name nobody here
+    other = claims_of(foreign["id_token"])["sub"]
+    for subject in (stage.alice, other):
+        hint = world.services.keys.sign("JWT", right | {"sub": subject}, "ES256")
+        assert error(id_token_hint=hint) == "login_required"
+        assert wants(subject) == "login_required"

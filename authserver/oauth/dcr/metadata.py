@@ -25,12 +25,14 @@ MAX_REDIRECT_URIS = 20
 MAX_CONTACTS = 10
 MAX_NAME = 100
 MAX_SOFTWARE = 200
+MAX_ACR_VALUES = 8
 MAX_SECONDS = 10 * 366 * 86_400
 DEFAULT_GRANTS = ["authorization_code"]
 DEFAULT_METHOD = "client_secret_basic"
 SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 # known, and judged like the others, but nothing here uses them yet: they are not told
 IDLE_URIS = ("frontchannel_logout_uri",)
+_ACR = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTACT = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
 
 
@@ -205,6 +207,11 @@ def _described(document: dict[str, Any], outgoing: Outgoing) -> dict[str, Any]:
         if not isinstance(document["require_auth_time"], bool):
             raise refused("require_auth_time")
         told["require_auth_time"] = document["require_auth_time"]
+    if acr_values := _strings(document.get("default_acr_values", []), "default_acr_values"):
+        # a wish, as in a request: every ID token tells what was reached
+        if len(acr_values) > MAX_ACR_VALUES or not all(_ACR.fullmatch(value) for value in acr_values):
+            raise refused("default_acr_values")
+        told["default_acr_values"] = acr_values
     for name in SHOWN_URIS:
         if name in document:
             told[name] = uris.judge(document[name], outgoing)

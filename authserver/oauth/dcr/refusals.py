@@ -46,6 +46,7 @@ TEXTS = {
     "authorization_details_types": "authorization_details_types names a type that is unknown or not allowed.",
     "default_max_age": "default_max_age is a number of seconds up to ten years.",
     "require_auth_time": "require_auth_time is true or false.",
+    "default_acr_values": "default_acr_values are at most 8 texts without spaces.",
     "software": "software_id and software_version are 1 to 200 characters without control characters.",
     "software_statement": "No issuer of software statements is approved here.",
     "client_id": "client_id is the one that this registration is about.",

@@ -92,12 +92,18 @@ class PersonGrant(Grant):
         )
 
     def mint(self, presented: Presented) -> Minted:
-        """Tokens for what was judged; they are worth nothing before ``spend``."""
+        """Tokens for what was judged, an ID token among them for ``openid``; useless before ``spend``."""
         granted, access = presented.authorization, self.access
         issuance = Issuance(
             self.request.client, access.scopes, access.resource_server, self.GRANT_TYPE, granted
         )
-        return self.server.tokens.mint(issuance)
+        minted = self.server.tokens.mint(issuance)
+        if "openid" in access.scopes:
+            access_token = minted.response["access_token"]
+            minted.response["id_token"] = self.server.id_tokens.issue(
+                self.request.client, granted, presented.nonce, access_token
+            )
+        return minted
 
     def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
         """The token response; ProtocolError if another request spent or ended it in the meantime."""
