@@ -205,11 +205,17 @@ class Tokens:
             if "gid" not in claims:
                 return Standing("revoked" if connection.execute(_OWN_ENDED, names).first() else "")
             row = connection.execute(_PERSONS, names).one_or_none()
-        if row is None or row.ended:
+        if row is None:
             return Standing("revoked")
         # disabling a person ends their authorizations too; this holds even where that was forgotten
         user = self._users.get(row.user_id)
-        return Standing("" if user is not None and user.active else "user_disabled", row.user_id)
+        if user is None or not user.active:
+            return Standing("user_disabled")
+        if row.ended:
+            return Standing("revoked")
+        # an operator may have changed by which ids the client knows people
+        known = self._subjects.subject_of(client, row.user_id) == claims["sub"]
+        return Standing("" if known else "subject", row.user_id)
 
 
 def _of_person(granted: AuthorizationRecord) -> dict[str, Any]:

@@ -213,3 +213,19 @@ def test_a_request_names_people_as_its_client_knows_them(pairwise: tuple[Asking,
         hint = world.services.keys.sign("JWT", right | {"sub": subject}, "ES256")
         assert error(id_token_hint=hint) == "login_required"
         assert wants(subject) == "login_required"
+
+
+def test_when_an_operator_changes_the_ids_tokens_by_the_old_ones_count_no_longer(
+    pairwise: tuple[Asking, Receiver],
+) -> None:
+    stage, _ = pairwise
+    world, browser = stage.world, stage.browser(logged_in=True)
+    body = tokens_of(stage, browser, "shop")
+    world.services.clients.set_subjects("shop", "public", None)
+    world.services.versions.forget()
+    asked = {"token": body["access_token"]}
+    assert world.post("/introspect", as_="rs_accounts", form=asked).json == {"active": False}
+    assert world.events("introspection.denied")[-1]["reason"] == "subject"
+    form = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"]}
+    fresh = world.post("/token", as_="shop", form=form).json
+    assert claims_of(fresh["access_token"])["sub"] == stage.alice
