@@ -87,6 +87,11 @@ class AuthorizationRecord:
         """The single claims for ``userinfo`` or ``id_token`` whose scopes the client still has."""
         return claims.within((self.claims or {}).get(member, ()), client.scopes)
 
+    def userinfo_claims(self, client: ClientRecord, scopes: Sequence[str]) -> list[str]:
+        """What UserInfo tells for a token of ``scopes`` besides the claims of these."""
+        names = self.single_claims("userinfo", client) if "openid" in scopes else []
+        return [name for name in names if claims.SCOPES[name] not in scopes]
+
     @classmethod
     def of(cls, row: RowMapping, prefix: str = "") -> Self:
         """The record in a row whose columns bear ``prefix``."""

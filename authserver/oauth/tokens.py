@@ -132,7 +132,7 @@ class Tokens:
         }
         if granted is not None:
             claims |= _of_person(granted)
-            if "openid" in issuance.scopes and (single := granted.single_claims("userinfo", issuance.client)):
+            if single := granted.userinfo_claims(issuance.client, issuance.scopes):
                 claims[SINGLE_CLAIMS] = single
         text, row = self._form(issuance, claims)
         response = {

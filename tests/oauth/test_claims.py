@@ -105,6 +105,21 @@ def test_a_claim_is_no_longer_told_once_its_client_has_lost_the_scope(journey: J
     assert "email" not in claims_of(body["id_token"])
 
 
+def test_a_token_names_single_claims_only_beyond_its_scopes(journey: Journey) -> None:
+    asked = {"userinfo_claims": ("name", "email")}
+    body = journey.tokens(scope="openid profile offline_access accounts:read", **asked)
+    assert claims_of(body["access_token"])["userinfo_claims"] == ["email"]
+    told = {"sub", "name", "preferred_username", "email"}
+    assert set(journey.userinfo(body["access_token"]).json) == told
+    # with less scope what was asked for alone is still told alone
+    body = journey.refresh(body["refresh_token"], scope="openid").json
+    assert claims_of(body["access_token"])["userinfo_claims"] == ["name", "email"]
+    assert set(journey.userinfo(body["access_token"]).json) == {"sub", "name", "email"}
+    body = journey.refresh(body["refresh_token"], scope="accounts:read").json
+    assert "userinfo_claims" not in claims_of(body["access_token"])
+    assert "id_token" not in body
+
+
 def test_claims_of_the_token_itself_are_never_those_that_were_asked_for(journey: Journey) -> None:
     """Names come from the request: none of them replaces what an ID token says."""
     names = ("sub", "iss", "aud", "exp", "name")
