@@ -10,6 +10,7 @@ from . import acr
 from .oauth.authorization_request import AuthorizationRequest
 from .oauth.consent import Consents
 from .oauth.interactions import InteractionRecord
+from .oauth.subjects import Subjects
 
 
 class Step(StrEnum):
@@ -82,20 +83,24 @@ def next_step(
     return Next(step, "consent_required")
 
 
-def due(interaction: InteractionRecord, session: LoggedIn | None, consents: Consents, now: int) -> Next:
+def due(
+    interaction: InteractionRecord,
+    session: LoggedIn | None,
+    consents: Consents,
+    subjects: Subjects,
+    now: int,
+) -> Next:
     """``next_step`` for an interaction as it stands; one query where somebody is logged in."""
     request = interaction.request
     person = Person()
     if session is not None:
         consented = not consents.needed(request, session.user_id)
-        person = Person(_wanted(request, session.user_id), consented)
+        # whom the request names is named as its client knows them
+        named = request.subjects
+        wanted = not named or subjects.known_as(request.client_id, session.user_id) in named
+        person = Person(wanted, consented)
     since = Since(interaction.created_at, interaction.session_before)
     return next_step(request, session, since, person, now)
-
-
-def _wanted(request: AuthorizationRequest, user_id: str) -> bool:
-    """Whether the person is one of those whom the request names, as its client knows them."""
-    return not request.subjects or user_id in request.subjects
 
 
 _IN_VAIN = {

@@ -107,7 +107,7 @@ def test_a_scope_that_nobody_owns_is_not_advertised(world: World) -> None:
 def test_what_people_and_id_tokens_get_is_advertised_and_works(world: World) -> None:
     metadata = world.send("GET", PATHS[1]).json
     assert metadata["response_types_supported"] == ["code"]
-    assert metadata["subject_types_supported"] == ["public"]
+    assert metadata["subject_types_supported"] == ["public", "pairwise"]
     assert metadata["code_challenge_methods_supported"] == ["S256"]
     assert metadata["authorization_response_iss_parameter_supported"] is True
     for name in ("request_parameter_supported", "request_uri_parameter_supported"):
@@ -117,6 +117,7 @@ def test_what_people_and_id_tokens_get_is_advertised_and_works(world: World) -> 
     assert not {"display_values_supported", "claims_locales_supported"} & set(metadata)
     journey = Journey(world)
     algs = metadata["id_token_signing_alg_values_supported"]
+    assert metadata["userinfo_signing_alg_values_supported"] == algs
     clients = {alg: ("none", ["authorization_code"]) for alg in algs}
     assert {"RS256", "ES256"} <= set(clients)
     journey.prepare(clients=clients)
@@ -124,8 +125,11 @@ def test_what_people_and_id_tokens_get_is_advertised_and_works(world: World) -> 
         world.services.rotation.ensure(alg)
         with world.services.clients._changing(alg) as connection:
             row = table_of(Client)
-            connection.execute(update(row).where(row.c.client_id == alg).values(id_token_alg=alg))
-        assert header_of(journey.tokens(alg)["id_token"])["alg"] == alg
+            values = {"id_token_alg": alg, "userinfo_alg": alg}
+            connection.execute(update(row).where(row.c.client_id == alg).values(values))
+        tokens = journey.tokens(alg)
+        assert header_of(tokens["id_token"])["alg"] == alg
+        assert header_of(journey.userinfo(tokens["access_token"]).text)["alg"] == alg
 
 
 def test_a_new_scope_is_advertised_at_once(world: World) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import acr
 from ..clients import Scopes
+from ..clients.sectors import SUBJECT_TYPES
 from ..config import ID_TOKEN_ALGS, SIGNING_ALGS, Settings
 from . import claims, pkce, rar, response_mode
 from .authentication_checks import PROMPTS
@@ -50,8 +51,9 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "end_session_endpoint": f"{issuer}/end_session",
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
-        "subject_types_supported": ["public"],
+        "subject_types_supported": list(SUBJECT_TYPES),
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        "userinfo_signing_alg_values_supported": list(ID_TOKEN_ALGS),
         "acr_values_supported": list(acr.reachable()),
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
         "claim_types_supported": ["normal"],

@@ -11,6 +11,7 @@ from ..keys import KeyStore
 from ..users import Users
 from . import claims as claims_of
 from .authorizations import AuthorizationRecord
+from .subjects import Subjects
 
 TYP = "JWT"
 
@@ -18,11 +19,12 @@ TYP = "JWT"
 class IdTokens:
     """Signs each with the algorithm its client is registered for."""
 
-    def __init__(self, settings: Settings, keys: KeyStore, users: Users) -> None:
+    def __init__(self, settings: Settings, keys: KeyStore, users: Users, subjects: Subjects) -> None:
         self._issuer = settings.issuer
         self._lifetime = settings.access_token_lifetime
         self._keys = keys
         self._users = users
+        self._subjects = subjects
 
     def issue(
         self, client: ClientRecord, granted: AuthorizationRecord, nonce: str | None, access_token: str
@@ -35,14 +37,14 @@ class IdTokens:
         now = clock.now()
         claims: dict[str, Any] = {
             "iss": self._issuer,
-            "sub": granted.user_id,
+            "sub": self._subjects.subject_of(client, granted.user_id),
             "aud": client.client_id,
             "iat": now,
             "exp": now + self._lifetime,
             "auth_time": granted.auth_time,
             "acr": granted.acr,
             "amr": list(granted.amr),
-            "sid": granted.sid,
+            "sid": self._subjects.session_of(client, granted.sid),
             "at_hash": at_hash(access_token, client.id_token_alg),
         }
         if names := granted.single_claims("id_token", client):

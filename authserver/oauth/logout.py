@@ -21,6 +21,7 @@ from . import id_token_hint, request
 from .id_token_hint import Hint
 from .request import HTTPRequest
 from .response_mode import Reply, Target
+from .subjects import Subjects
 
 ENDPOINT = "end_session"
 MAC_PURPOSE = "end_session"
@@ -46,10 +47,6 @@ class LogoutRequest:
         """Whether an ID token of this server came with it."""
         return bool(self.session)
 
-    def names(self, sid: str, user_id: str) -> bool:
-        """Whether its hint was issued in this very session of this person."""
-        return self.session == _digest(sid, user_id)
-
     @property
     def location(self) -> str | None:
         """Where the browser goes when it is done, ``state`` as it came; None for a page of our own."""
@@ -61,11 +58,12 @@ class LogoutRequest:
 class EndSession:
     """Judges what arrives at the end-session endpoint, and keeps it on its way through the browser."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         settings: Settings,
         master: crypto.MasterKeys,
         clients: Clients,
+        subjects: Subjects,
         keys: KeyStore,
         throttle: Throttle,
         audit: Audit,
@@ -73,6 +71,7 @@ class EndSession:
         self._issuer = settings.issuer
         self._master = master
         self._clients = clients
+        self._subjects = subjects
         self._keys = keys
         self._throttle = throttle
         self._audit = audit
@@ -89,6 +88,14 @@ class EndSession:
             self._audit.record(Entry(Event.LOGOUT_REJECTED, "denied", error.reason, error.client_id))
             self._throttle.failed(ENDPOINT, incoming.address)
             raise
+
+    def names(self, asked: LogoutRequest, sid: str, user_id: str) -> bool:
+        """Whether the hint of ``asked`` was issued in this very session of this person."""
+        client = self._clients.get(asked.client_id)
+        if client is None or not asked.hinted:
+            return False
+        subject = self._subjects.subject_of(client, user_id)
+        return asked.session == _digest(self._subjects.session_of(client, sid), subject)
 
     def carry(self, asked: LogoutRequest) -> str:
         """``asked`` as a parameter that this server knows again for ``CARRIED_SECONDS``."""

@@ -140,7 +140,7 @@ def unusable(error: Unusable) -> Response:
 def _go_on(interaction: InteractionRecord) -> Response:
     rooms = services()
     session = current_session()
-    step = due(interaction, session, rooms.consents, clock.now())
+    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now())
     try:
         match step.step:
             case Step.LOGIN:

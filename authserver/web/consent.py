@@ -52,7 +52,8 @@ def ask() -> Response:
     within_limits("resume")
     interaction = services().interactions.claim(request.args.get("request"), cookie(BROWSER))
     session = current_session()
-    step = due(interaction, session, services().consents, clock.now()).step
+    rooms = services()
+    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
     if session is None or step not in ASKING:
         return _resume(interaction)
     return _page(interaction, session, step)
@@ -66,7 +67,7 @@ def answer() -> Response:
     rooms = services()
     interaction = rooms.interactions.claim(fields.get("txn"), cookie(BROWSER))
     session = current_session()
-    step = due(interaction, session, services().consents, clock.now()).step
+    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
     if session is None or step not in (*ASKING, Step.DONE):
         return _resume(interaction)
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from asking import CODE, Asking, decide, follow
+from asking import CHALLENGE, CODE, VERIFIER, Asking, decide, follow
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from plugins.app import ISSUER, Moving
@@ -55,6 +55,11 @@ class Plan:
     mode: str
     time: Moving
     client_id: str = "first"
+    redirect_uri: str = CALLBACK
+    # of its ID tokens
+    alg: str = "ES256"
+    # clients that registered themselves always use it
+    pkce: bool = False
     browser: Browser = field(init=False)
     logins: int = 0
     pages: list[TestResponse] = field(default_factory=list)
@@ -70,13 +75,15 @@ class Plan:
         """An authorization request with ``changes``; None leaves a parameter out."""
         usual: dict[str, str | None] = {
             "client_id": self.client_id,
-            "redirect_uri": CALLBACK,
+            "redirect_uri": self.redirect_uri,
             "scope": "openid",
             "state": secrets.token_urlsafe(10),
             "nonce": secrets.token_urlsafe(10),
             "response_type": "code",
             "response_mode": "form_post" if self.mode == "form_post" else None,
         }
+        if self.pkce:
+            usual |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
         return {name: value for name, value in (usual | changes).items() if value is not None}
 
     def send(self, asked: dict[str, str], method: str = "GET") -> TestResponse:
@@ -104,9 +111,9 @@ class Plan:
             found = hidden_fields(response.text, CALLBACK)
         else:
             assert response.status_code == 303, response.text
-            place, _, query = response.location.partition("?")
-            assert place == CALLBACK
-            found = dict(parse_qsl(query, strict_parsing=True))
+            begins = self.redirect_uri + ("&" if "?" in self.redirect_uri else "?")
+            assert response.location.startswith(begins)
+            found = dict(parse_qsl(response.location.removeprefix(begins), strict_parsing=True))
         assert found["state"] == asked["state"]
         assert found["iss"] == ISSUER
         return found
@@ -127,7 +134,9 @@ class Plan:
         return found["code"]
 
     def redeem(self, code: str, **form: str) -> TestResponse:
-        usual = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        usual = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
+        if self.pkce:
+            usual["code_verifier"] = VERIFIER
         return self.asking.world.post("/token", as_=self.client_id, form=usual | form)
 
     def flow(self, method: str = "GET", **changes: str | None) -> Flow:
@@ -145,13 +154,13 @@ class Plan:
         assert body["token_type"] == "Bearer"
         assert isinstance(body["expires_in"], int)
         keys = KeySet.import_key_set(self.asking.world.send("GET", "/jwks").json)
-        token = jwt.decode(body["id_token"], keys, algorithms=["ES256"])
+        token = jwt.decode(body["id_token"], keys, algorithms=[self.alg])
         claims = dict(token.claims)
         assert (claims["iss"], claims["aud"], claims.get("nonce")) == (ISSUER, self.client_id, nonce)
         assert claims["iat"] <= self.time.at < claims["exp"]
         assert claims["auth_time"] <= claims["iat"]
         assert 0 < len(claims["sub"]) <= 255
-        assert claims["at_hash"] == at_hash(body["access_token"], "ES256")
+        assert claims["at_hash"] == at_hash(body["access_token"], self.alg)
         return Flow(body, claims, dict(token.header))
 
     def userinfo(self, flow: Flow, method: str = "GET", **more: Any) -> dict[str, Any]:

@@ -7,17 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from . import test_backchannel_logout, test_basic, test_config, test_form_post, test_rp_initiated_logout
+from . import (
+    test_backchannel_logout,
+    test_basic,
+    test_config,
+    test_dynamic,
+    test_form_post,
+    test_rp_initiated_logout,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 MODULES = {
     f"{module.__name__.rpartition('.')[2]}.py": module
     for module in (
-        test_backchannel_logout, test_basic, test_config, test_form_post, test_rp_initiated_logout,
+        test_backchannel_logout, test_basic, test_config, test_dynamic, test_form_post,
+        test_rp_initiated_logout,
     )
 }  # fmt: skip
 HEADING = re.compile(r"\| module \| test in `(test_\w+\.py)` \| verdict \|")
-ROW = re.compile(r"\| `([a-z0-9-]+)` \| `(test_\w+)` \| (\S.*) \|")
+ROW = re.compile(r"\| `([A-Za-z0-9_-]+)` \| `(test_\w+)` \| (\S.*) \|")
 VERDICTS = ("holds", "skipped", "deviates", "warns")
 
 

@@ -95,12 +95,7 @@ class PersonGrant(Grant):
         """Tokens for what was judged, an ID token among them for ``openid``; useless before ``spend``."""
         granted, access = presented.authorization, self.access
         issuance = Issuance(
-            self.request.client,
-            granted.user_id,
-            access.scopes,
-            access.resource_server,
-            self.GRANT_TYPE,
-            granted,
+            self.request.client, access.scopes, access.resource_server, self.GRANT_TYPE, granted
         )
         minted = self.server.tokens.mint(issuance)
         if "openid" in access.scopes:
@@ -115,7 +110,7 @@ class PersonGrant(Grant):
         lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
         follows = self.request.form.get("refresh_token") if presented.kind == "refresh_token" else None
         successor = self.server.single_use.successor(follows) if lasts else None
-        if reason := self.server.single_use.spend(presented, successor, minted.entry):
+        if reason := self.server.single_use.spend(presented, successor, minted):
             raise self.invalid_grant(reason)
         if successor is not None:
             minted.response["refresh_token"] = successor
