@@ -10,18 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import clock
-from ..counters import Key, Table
+from ..counters import Table
 from .limit import Limit
 from .shared import Lost, Shared
 
 
 @dataclass(slots=True)
 class _Window:
-    """``count`` of this process until ``ends``; Redis of this ``generation`` has ``known`` of it."""
+    """``count`` of this process until ``ends``; Redis of this ``generation`` has ``known`` of it.
 
+    ``flying`` are those whose own request is about to tell Redis.
+    """
+
+    limit: Limit
+    name: str
     ends: float
     count: int = 0
     known: int = 0
+    flying: int = 0
     generation: int = 0
 
 
@@ -35,51 +41,69 @@ class Exact:
 
     def add(self, limit: Limit, amount: int, *parts: str) -> bool:
         """Whether the count, with ``amount`` more, is within ``limit``; a negative one is given back."""
-        key, now = limit.key(*parts), clock.monotonic()
+        now = clock.monotonic()
         with self._table.lock:
-            place = self._table.place(key, now)
+            place = self._table.place(limit.key(*parts), now)
             window = self._table.get(place)
             if window is None or window.ends <= now:
-                window = _Window(now + limit.seconds)
+                name = limit.item().key_for("exact", *place[2:])
+                window = _Window(limit, name, now + limit.seconds)
                 self._table.put(place, window)
-            window.count = max(0, window.count + amount)
+            # nothing is given back that was not taken
+            amount = max(amount, -window.count)
+            window.count += amount
+            window.flying += amount
             own = window.count
         if self._shared is None:
             return own <= limit.amount
         try:
             # whatever Redis says, one process alone lets no more pass than the limit
-            return max(own, self._tell(self._shared, window, limit, key)) <= limit.amount
+            return max(own, self._tell(self._shared, window, amount)) <= limit.amount
         except Lost:
             return own <= limit.strict(self._share)
-
-    def _tell(self, shared: Shared, window: _Window, limit: Limit, key: Key) -> int:
-        """The shared count, with all that this process has counted in it."""
-        generation = shared.generation
-        with self._table.lock:
-            if window.generation != generation:
-                window.generation, window.known = generation, 0
-            owed, window.known = window.count - window.known, window.count
-        name = limit.item().key_for("exact", *key[2:])
-        try:
-            return shared.ask(lambda storage: _incr(storage, name, limit.seconds, owed))
-        except Lost:
-            with self._table.lock:
-                window.known -= owed
-            raise
 
     def restore(self) -> None:
         """Redis has all that this process has counted; Lost if it cannot be asked now."""
         if self._shared is None:
             return
-        now, shared = clock.monotonic(), self._shared
+        now, generation = clock.monotonic(), self._shared.generation
         with self._table.lock:
-            live = [(key, window) for key, window in self._table.items() if window.ends > now]
-        for key, window in live:
-            if window.count and (window.generation != shared.generation or window.count != window.known):
-                self._tell(shared, window, Limit(key[0], key[1]), key)
+            live = [window for _, window in self._table.items() if window.count and window.ends > now]
+        for window in live:
+            if window.generation != generation or window.count - window.flying != window.known:
+                self._tell(self._shared, window, 0)
 
+    def _tell(self, shared: Shared, window: _Window, amount: int) -> int:
+        """The shared count, with ``amount`` and all in it that this process had counted before."""
+        landed = False
 
-def _incr(storage: Any, name: str, seconds: int, amount: int) -> int:
-    """The count, never below zero: what is given back after its window ended makes no room in the next."""
-    told = int(storage.incr(name, seconds, amount))
-    return told if told >= 0 else int(storage.incr(name, seconds, -told))
+        def add(storage: Any) -> int:
+            nonlocal landed
+            landed = True
+            return self._add(storage, shared.generation, window, amount)
+
+        try:
+            return shared.ask(add)
+        except Lost:
+            if not landed:
+                with self._table.lock:
+                    window.flying -= amount
+            raise
+
+    def _add(self, storage: Any, generation: int, window: _Window, amount: int) -> int:
+        with self._table.lock:
+            if window.generation != generation:
+                window.generation, window.known = generation, 0
+            owed = window.count - window.flying - window.known + amount
+            window.known += owed
+            window.flying -= amount
+        try:
+            told = int(storage.incr(window.name, window.limit.seconds, owed))
+            if told < 0:
+                # what is given back after its window ended makes no room in the next
+                told = int(storage.incr(window.name, window.limit.seconds, -told))
+        except Exception:
+            with self._table.lock:
+                window.known -= owed
+            raise
+        return told

@@ -66,7 +66,8 @@ class _Held:
         previous, previous_left, current, current_left = storage.get_sliding_window(self.name, seconds)
         # a window lives on for as long again as the previous one
         left = current_left - seconds if current_left > seconds else seconds
-        free = self.limit.amount - floor(previous * previous_left / seconds + current)
+        used = floor(previous * previous_left / seconds + current)
+        free = min(self.limit.amount, self.limit.amount - used)
         owed = max(0, self.used - self.drawn)
         cost = min(owed + min(size, max(1, free // SLICES)), free)
         if cost > 0 and storage.acquire_sliding_window_entry(self.name, self.limit.amount, seconds, cost):
@@ -125,7 +126,9 @@ class Leased:
     def _take(self, shared: Shared, held: _Held, parts: tuple[str, ...]) -> bool:
         now = clock.monotonic()
         held.renew(now)
-        if held.used < held.drawn and held.generation == shared.generation:
+        # whatever Redis says, one process alone lets no more pass than the limit
+        most = min(held.drawn, held.limit.amount)
+        if held.used < most and held.generation == shared.generation:
             held.used += 1
             return True
         if now < held.refused_until and not shared.lost:
@@ -135,7 +138,6 @@ class Leased:
             allowed = self._own.take(held.limit.key(*parts), held.limit.strict(self._share))
             held.used += allowed
             return allowed
-        # whatever Redis says, one process alone lets no more pass than the limit
         if held.used >= min(held.drawn, held.limit.amount):
             held.refused_until = now + min(TOLD_SECONDS, held.limit.seconds / held.limit.amount)
             return False

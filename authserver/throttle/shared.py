@@ -83,7 +83,7 @@ class Shared:
 
     def _write_mark(self, now: float) -> None:
         """One write, which succeeds only where counting does, and tells whether Redis remembers the last."""
-        if not self._mark or (self._counted(self._mark) == 1 and now < self._mark_ends):
+        if self._mark and self._counted(self._mark) == 1 and now < self._mark_ends:
             self.generation += 1
         if now >= self._mark_ends - MARK_SECONDS / 2:
             self._mark = f"process/{crypto.random_token(96)}"

@@ -1,0 +1,93 @@
+"""Workers as the throttle knows them: counters of their own, one real Redis for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from limits.storage import storage_from_string
+from services import RedisServer, redis_missing
+
+from authserver import clock
+from authserver.throttle.exact import Exact
+from authserver.throttle.failures import Failures
+from authserver.throttle.leased import Leased
+from authserver.throttle.limit import Limit
+from authserver.throttle.shared import TIMEOUTS, Lost, Shared
+
+SHARE = 10
+
+
+@dataclass
+class Worker:
+    """What one process counts with; ``told`` is what became of Redis: an error's name, or "back"."""
+
+    url: str
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        tell = lambda error: self.told.append("back" if error is None else type(error).__name__)  # noqa: E731
+        self.shared = Shared(storage_from_string(self.url, **TIMEOUTS), tell)
+        self.leased = Leased(self.shared, SHARE)
+        self.failures = Failures(self.shared, SHARE)
+        self.exact = Exact(self.shared, SHARE)
+
+    def job(self) -> None:
+        """What a job of each process does twice a second."""
+        try:
+            self.shared.ask(lambda _: None)
+            self.exact.restore()
+            self.leased.restore()
+        except Lost:
+            return
+
+    def attempts(self, limit: Limit, times: int, name: str = "login") -> int:
+        """How many of so many attempts were within ``limit``."""
+        return sum(self.exact.add(limit, 1, name) for _ in range(times))
+
+    def tokens(self, limit: Limit, times: int, name: str = "client") -> int:
+        """How many of so many requests were within ``limit``."""
+        return sum(self.leased.take(limit, name) for _ in range(times))
+
+
+@dataclass
+class Ticking:
+    """The monotonic clock, walked by hand beside its own going."""
+
+    source: Callable[[], float]
+    walked: float = 0.0
+
+    def __call__(self) -> float:
+        return self.source() + self.walked
+
+    def walk(self, seconds: float) -> None:
+        self.walked += seconds
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Ticking:
+    ticks = Ticking(clock.monotonic)
+    monkeypatch.setattr(clock, "monotonic", ticks)
+    return ticks
+
+
+@pytest.fixture(scope="package")
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of this folder's own: it is killed, frozen and misconfigured."""
+    if reason := redis_missing():
+        pytest.skip(reason)
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def redis(own_redis: RedisServer) -> RedisServer:
+    own_redis.start()
+    own_redis.flushall()
+    return own_redis
+
+
+@pytest.fixture
+def workers(redis: RedisServer) -> Callable[[int], list[Worker]]:
+    return lambda count: [Worker(redis.url) for _ in range(count)]
