@@ -101,6 +101,7 @@ class Jobs:
             raise
         except Exception as problem:
             error = type(problem).__name__
+            metrics.job_failures.labels(job.name).inc()
             log.exception("job %s failed", job.name)
         metrics.job_last_run.labels(job.name).set(clock.now())
         leases.finished(self._database, job.name, error)
