@@ -82,7 +82,7 @@ class Sealer:
         self._rows_between, self._seconds_between = checkpoint_every
 
     def pending(self) -> bool:
-        """Whether rows wait for their places, and how many, up to ``MANY``, in the metrics; one small read."""
+        """Whether rows wait for their places; how many is in the metrics, up to ``MANY``. One small read."""
         with self._database.reading() as connection:
             waiting = connection.execute(_WAITING).scalar_one()
         metrics.unsealed.set(waiting)

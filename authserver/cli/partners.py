@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..clients.metadata import AUTH_METHODS
-from ..errors import Invalid
+from ..errors import NotDone
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
 from ..partners import Invitation, Policy
@@ -65,7 +65,7 @@ def invite(as_json: bool, **given: Any) -> None:
     services = open_rooms()
     unknown = sorted(set(given["scopes"]) - set(services.scopes.all()))
     if unknown:
-        raise Invalid(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
+        raise NotDone(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
     known(services.database, given["tier"])
     policy = Policy(
         partner=given["name"],

@@ -14,12 +14,13 @@ import click
 from .. import context, crypto, logs, migrate
 from ..app import create_app, services_of
 from ..config import PREFIX, Settings, SettingsRefused
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..services import Services
 
 # what `authserver demo run` leaves in the instance folder
 DEMO_FILE = "demo.json"
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 
 
 def open_rooms(*, migrated: bool = True) -> Services:
@@ -38,7 +39,7 @@ def open_rooms(*, migrated: bool = True) -> Services:
     services = services_of(create_app(settings))
     click.get_current_context().call_on_close(services.database.engine.dispose)
     if migrated and migrate.current(services.database) != migrate.head():
-        raise Invalid("The database is not up to date; run `authserver db upgrade` first.")
+        raise NotDone("The database is not up to date; run `authserver db upgrade` first.")
     return services
 
 

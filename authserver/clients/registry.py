@@ -14,7 +14,7 @@ from .. import clock, crypto, jwks
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..models.scope import Scope
 from . import audiences, metadata, redirect_uris, rows
 from .metadata import SECRET_METHODS
@@ -92,7 +92,7 @@ class Clients:
         """The client is registered once ``connection`` commits; Invalid when its id was ever given."""
         mine = clients.c.client_id == new.client_id
         if connection.execute(select(clients.c.client_id).where(mine)).scalar():
-            raise Invalid("There is a client of this id already.")
+            raise NotDone("There is a client of this id already.")
         version = raise_version(connection, "clients")
         connection.execute(insert(clients).values(**new.values, version=version))
         if new.hash:
@@ -115,7 +115,7 @@ class Clients:
         audience = audiences.validate(str(api["audience"]))
         taken = (resource_servers.c.audience == audience) | (resource_servers.c.name == api["name"])
         if connection.execute(select(resource_servers.c.name).where(taken)).first():
-            raise Invalid("There is a resource server of this audience or name already.")
+            raise NotDone("There is a resource server of this audience or name already.")
         connection.execute(insert(resource_servers).values(client_id=client_id, **api))
         raise_version(connection, "scopes")
         entry = Entry(Event.RESOURCE_SERVER_REGISTERED, client_id=client_id, detail={"audience": audience})
@@ -179,7 +179,7 @@ class Clients:
         """Codes of the client go to ``uris`` alone from now on; Invalid for what may not be registered."""
         client = rows.load(self._database, client_id)
         if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
+            raise NotDone(NO_SUCH_CLIENT)
         for uri in uris:
             redirect_uris.validate(uri, client.application_type)
         with self._changing(client_id, {"redirect_uris": list(uris)}) as connection:
@@ -190,7 +190,7 @@ class Clients:
         """The client's public keys are ``keys``, or those at ``uri``; Invalid for what cannot be read."""
         client = rows.load(self._database, client_id)
         if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
+            raise NotDone(NO_SUCH_CLIENT)
         metadata.judge_keys(client.token_endpoint_auth_method, keys, uri)
         with self._changing(client_id, {"jwks": keys, "jwks_uri": uri}) as connection:
             detail = {"jwks_uri": uri, "kids": [key.kid for key in jwks.parse(keys)] if keys else []}
@@ -202,7 +202,7 @@ class Clients:
         """People of the client may go to ``after`` once signed out; it hears of that at ``backchannel``."""
         client = rows.load(self._database, client_id)
         if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
+            raise NotDone(NO_SUCH_CLIENT)
         metadata.judge_logout(after, backchannel, client.application_type)
         values = {
             "post_logout_redirect_uris": list(after),
@@ -217,9 +217,9 @@ class Clients:
         """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
         client = rows.load(self._database, client_id)
         if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
+            raise NotDone(NO_SUCH_CLIENT)
         if client.token_endpoint_auth_method not in SECRET_METHODS:
-            raise Invalid("This client does not authenticate with a secret.")
+            raise NotDone("This client does not authenticate with a secret.")
         secret, hash_ = self._hasher.make(client_id)
         until = clock.now() + overlap
         with self._changing(client_id) as connection:
@@ -270,7 +270,7 @@ class Clients:
             version = raise_version(connection, "clients")
             row = (values or {}) | {"version": version}
             if connection.execute(update(clients).where(rows.living(client_id)).values(row)).rowcount != 1:
-                raise Invalid(NO_SUCH_CLIENT)
+                raise NotDone(NO_SUCH_CLIENT)
             yield connection
         self._versions.forget()
 
