@@ -145,7 +145,7 @@ def _sentence(told: dict[str, Any]) -> str:
 
 
 def _inspection(services: Services) -> Inspection:
-    return Inspection(services.server.tokens, services.server.single_use, services.keys)
+    return Inspection(services.server.tokens, services.server.single_use)
 
 
 def _read(file: str) -> str:

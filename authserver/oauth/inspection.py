@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import clock, jws
-from ..keys import KeyStore
 from .single_use import Kind, Presented, SingleUse
-from .tokens import ACCESS_TOKEN_TYP, Tokens
+from .tokens import Tokens
 
 # of an access token, in this order
 CLAIMS = ("jti", "client_id", "sub", "gid", "scope", "aud", "acr", "iat", "exp", "authorization_details")
@@ -17,10 +16,9 @@ SINGLE_USE: tuple[Kind, ...] = ("refresh_token", "authorization_code")
 class Inspection:
     """Tells of access tokens, refresh tokens and codes whether they count, why not, and whose they are."""
 
-    def __init__(self, tokens: Tokens, single_use: SingleUse, keys: KeyStore) -> None:
+    def __init__(self, tokens: Tokens, single_use: SingleUse) -> None:
         self._tokens = tokens
         self._single_use = single_use
-        self._keys = keys
 
     def of(self, text: str) -> dict[str, Any]:
         """``active``, ``kind``, the ``reason`` if it is not active, and what it is of; never the token.
@@ -33,17 +31,18 @@ class Inspection:
         try:
             claims = self._tokens.read(text)
         except jws.Rejected as rejection:
-            return {"kind": "unknown", "active": False, "reason": rejection.reason} | self._expired(text)
-        reason = self._tokens.ended(claims)
-        return {"kind": "access_token", "active": not reason, "reason": reason} | _told(claims)
+            return {"kind": "unknown", "active": False, "reason": rejection.reason} | self._known(text)
+        standing = self._tokens.standing(claims)
+        person = {"user_id": standing.user_id} if standing.user_id else {}
+        whether = {"kind": "access_token", "active": not standing.reason, "reason": standing.reason}
+        return whether | person | _told(claims)
 
-    def _expired(self, text: str) -> dict[str, Any]:
+    def _known(self, text: str) -> dict[str, Any]:
         """What one says that is ours and merely too old."""
         try:
-            claims = self._keys.verify(text, [ACCESS_TOKEN_TYP])
+            return {"kind": "access_token"} | _told(self._tokens.known(text))
         except jws.Rejected:
             return {}
-        return {"kind": "access_token"} | _told(claims)
 
 
 def _told(claims: dict[str, Any]) -> dict[str, Any]:
