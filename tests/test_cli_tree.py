@@ -11,6 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from authserver import metrics
+from authserver.audit import Event
 from authserver.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,3 +132,39 @@ def test_every_command_in_the_documentation_is_one(document: Path) -> None:
         known |= {"--help", "-h"}
         flags = [word.partition("=")[0] for word in words if word.startswith("-") and len(word) > 1]
         assert set(flags) <= known, (line, sorted(set(flags) - known))
+
+
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def test_the_runbook_knows_every_metric_and_everything_that_an_answer_depends_on() -> None:
+    named = {metric for collector in vars(metrics).values() for metric in _names(collector)}
+    assert len(named) > 10
+    assert sorted(name for name in named if f"`{name}" not in RUNBOOK) == []
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "authserver").rglob("*.py"))
+    dependencies = set(re.findall(r'(?:Unavailable|_fail_closed)\("([a-z_]+)"', source))
+    assert dependencies >= {"database", "database_write", "hash_queue", "signing_key"}
+    assert sorted(name for name in dependencies if f"`{name}`" not in RUNBOOK) == []
+
+
+def _names(collector: object) -> list[str]:
+    name, kind = getattr(collector, "_name", None), getattr(collector, "_type", "")
+    return [f"{name}_total" if kind == "counter" else str(name)] if name else []
+
+
+def test_the_runbook_names_events_and_places_that_there_are() -> None:
+    events = {event.value for event in Event}
+    named = set(re.findall(r"`([a-z_]+\.[a-z_.]+)`", RUNBOOK)) - {"token.txt"}
+    assert len(named) > 5
+    assert sorted(named - events) == []
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
+        for line in re.findall("^#+ (.*)$", RUNBOOK, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK)) <= headings
+    for path, anchor in re.findall(r"\]\(([a-z-]+\.md)(?:#([^)]+))?\)", RUNBOOK):
+        linked = (ROOT / "docs" / path).read_text("utf-8")
+        assert not anchor or anchor in [
+            line.lower().replace(" ", "-") for line in re.findall("^#+ (.*)$", linked, re.M)
+        ]
+    assert "docs/operations.md" in (ROOT / "README.md").read_text("utf-8")

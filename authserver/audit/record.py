@@ -138,7 +138,7 @@ class Audit:
 
     def _log(self, row: dict[str, Any]) -> None:
         _counter(row["event"], row["outcome"]).inc()
-        # what failed is told at every level
+        # what failed is no mere information
         level = logging.WARNING if row["outcome"] == "failed" else logging.INFO
         if log.isEnabledFor(level):
             line = {name: row[name] for name in COLUMNS if row[name] not in ("", {})}

@@ -84,6 +84,8 @@ def tail(count: int, follow: bool, as_json: bool, user: str | None, **given: str
     wanted = Wanted(user_id=find_user(services, user).user_id if user else None, **given)
     services.audit.record(Entry(Event.AUDIT_READ, detail={"count": count}))
     last = _print(services, wanted, (0, count), as_json)
+    if not last:
+        click.echo("authserver: no event says so", err=True)
     while follow:
         time.sleep(0.5)
         last = _print(services, wanted, (last, 10_000), as_json)

@@ -57,10 +57,12 @@ class Exact:
         if self._shared is None:
             return own <= limit.amount
         try:
-            # whatever Redis says, one process alone lets no more pass than the limit
-            return max(own, self._tell(self._shared, window, amount)) <= limit.amount
+            told = self._tell(self._shared, window, amount)
         except Lost:
             return own <= limit.strict(self._share)
+        # whatever Redis says, one process alone lets no more pass than the limit
+        most = limit.strict(self._share) if self._shared.wary else limit.amount
+        return own <= most and told <= limit.amount
 
     def restore(self) -> None:
         """Redis has all that this process has counted; Lost if it cannot be asked now."""

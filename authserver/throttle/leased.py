@@ -102,7 +102,7 @@ class Leased:
         held = self._of(limit, parts)
         with held.lock:
             allowed = self._take(self._shared, held, parts)
-            if self._shared.lost:
+            if self._shared.lost or self._shared.wary:
                 return allowed, self._own_quota(limit, parts, limit.strict(self._share))
             now = clock.monotonic()
             if allowed and now - held.told_at >= TOLD_SECONDS:
@@ -131,9 +131,9 @@ class Leased:
         if held.used < most and held.generation == shared.generation:
             held.used += 1
             return True
-        if now < held.refused_until and not shared.lost:
+        if now < held.refused_until and not (shared.lost or shared.wary):
             return False
-        if not self._draw(shared, held, held.size):
+        if shared.wary or not self._draw(shared, held, held.size):
             # what passes now is owed to Redis once it is back
             allowed = self._own.take(held.limit.key(*parts), held.limit.strict(self._share))
             held.used += allowed

@@ -20,6 +20,8 @@ PAUSE = 1.0
 # How often a process looks whether Redis still has what it counted there.
 MARK_EVERY = 1.0
 MARK_SECONDS = 3600
+# For so long after Redis has forgotten others may not have put back yet what they had counted.
+WARY_SECONDS = 3.0
 
 
 class Lost(Exception):
@@ -43,11 +45,17 @@ class Shared:
         self._mark_at = float("-inf")
         self._mark = ""
         self._mark_ends = float("-inf")
+        self._wary_until = float("-inf")
 
     @property
     def lost(self) -> bool:
         """Whether each process counts for itself now."""
         return self._lost
+
+    @property
+    def wary(self) -> bool:
+        """Whether what Redis says may be too little: each process is as strict as without it."""
+        return clock.monotonic() < self._wary_until
 
     def ask(self, question: Callable[[Any], T]) -> T:
         """What ``question`` says, given the storage; Lost, at once while the circuit is open."""
@@ -85,6 +93,7 @@ class Shared:
         """One write, which succeeds only where counting does, and tells whether Redis remembers the last."""
         if self._mark and self._counted(self._mark) == 1 and now < self._mark_ends:
             self.generation += 1
+            self._wary_until = now + WARY_SECONDS
         if now >= self._mark_ends - MARK_SECONDS / 2:
             self._mark = f"process/{crypto.random_token(96)}"
             self._mark_ends = now + MARK_SECONDS

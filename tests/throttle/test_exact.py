@@ -13,7 +13,7 @@ from throttle.conftest import SHARE, Ticking, Worker
 from authserver import counters
 from authserver.throttle.exact import Exact
 from authserver.throttle.limit import Limit
-from authserver.throttle.shared import PAUSE
+from authserver.throttle.shared import PAUSE, WARY_SECONDS
 
 Workers = Callable[[int], list[Worker]]
 LIMIT = Limit(20, 300)
@@ -72,10 +72,27 @@ def test_a_redis_that_forgets_gives_no_second_limit(
     ticking.walk(1.1)
     for one in fleet:
         one.job()
+    ticking.walk(WARY_SECONDS)
     # also when the attacker now asks the one worker that he had not asked much
     assert fleet[0].attempts(LIMIT, 30) == LIMIT.amount - 18
     assert all(one.attempts(LIMIT, 5) == 0 for one in fleet)
     assert all(one.told == [] for one in fleet)
+
+
+def test_who_finds_redis_empty_first_is_as_strict_as_without_it_until_others_have_put_back(
+    workers: Workers, redis: RedisServer, ticking: Ticking
+) -> None:
+    one, other = workers(2)
+    assert one.attempts(LIMIT, 20) == one.tokens(LIMIT, 20) == LIMIT.amount
+    assert other.attempts(LIMIT, 1, "warm") == 1
+    redis.flushall()
+    ticking.walk(1.1)
+    other.job()
+    # the first worker has not noticed yet
+    assert other.attempts(LIMIT, 10) == other.tokens(LIMIT, 10) == LIMIT.strict(SHARE)
+    one.job()
+    ticking.walk(WARY_SECONDS)
+    assert other.attempts(LIMIT, 30) == other.tokens(LIMIT, 30) == 0
 
 
 @pytest.mark.parametrize("emptied", [True, False])

@@ -17,7 +17,7 @@ from throttle.conftest import SHARE, Ticking, Worker
 
 from authserver import metrics
 from authserver.throttle.limit import Limit
-from authserver.throttle.shared import MARK_EVERY, MARK_SECONDS, PAUSE, Lost, Shared
+from authserver.throttle.shared import MARK_EVERY, MARK_SECONDS, PAUSE, WARY_SECONDS, Lost, Shared
 
 Workers = Callable[[int], list[Worker]]
 LIMIT = Limit(20, 300)
@@ -106,6 +106,7 @@ def test_whatever_is_wrong_with_redis_limits_are_stricter_and_come_back(
     one.job()
     assert not one.shared.lost
     assert one.told[-1] == "back"
+    ticking.walk(WARY_SECONDS)
     assert one.attempts(LIMIT, 5, "new") == one.tokens(LIMIT, 5, "new") == 5
 
 
