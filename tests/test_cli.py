@@ -243,3 +243,20 @@ def test_new_master_keys_are_ready_for_the_setting(run: Run) -> None:
 
     printed = [run("keys", "master").output.strip() for _ in range(2)]
     assert len({MasterKeys.parse(text).active for text in printed}) == 2
+
+
+def test_an_id_that_begins_with_a_dash_is_no_option(run: Run, world: World) -> None:
+    """One random id in 64 does."""
+    for path, id_, more in (
+        ("clients show", "-aBcDeFgHiJkLmNoPqRsT_", ()),
+        ("clients networks", "--cDeFgHiJkLmNoPqRsTu-", ("--allow", "203.0.113.0/24")),
+        ("clients suspend", "-hBcDeFgHiJkLmNoPqRsT_", ()),
+    ):
+        made(run, "--name", "Dashed", "--id", id_, "--grant", "client_credentials", "--scope", "reports")
+        for arguments in ([id_, *more], [*more, id_], [*more, "--json", id_], [*more, "--", id_]):
+            result = run(*path.split(), *arguments)
+            assert result.exit_code == 0, (arguments, result.output)
+    for path in ("sessions end", "grants withdraw", "partners revoke"):
+        check_refusal(run(*path.split(), "-aBcDeFgHiJkLmNoPqRsT_"), 1)
+    check_refusal(run("tokens", "revoke", "--gid", "-aBcDeFgHiJkLmNoPqRsT_"), 1)
+    check_refusal(run("clients", "show", "--nonsense"), 2)

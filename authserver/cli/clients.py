@@ -18,7 +18,7 @@ from ..oauth import rar
 from ..outgoing import Refused
 from ..services import Services
 from ..tiers import known
-from .rooms import json_option, open_rooms, show, table
+from .rooms import CommandOfIds, json_option, open_rooms, show, table
 
 GRANTS = ("client_credentials", "authorization_code", "refresh_token")
 COLUMNS = ["client_id", "client_name", "state", "tier", "token_endpoint_auth_method", "scopes"]
@@ -140,7 +140,7 @@ def list_(state: str | None, partner: str | None, as_json: bool) -> None:
     show(rows, as_json, table(rows, COLUMNS))
 
 
-@clients.command("show")
+@clients.command("show", cls=CommandOfIds)
 @click.argument("client_id")
 @json_option
 def show_(client_id: str, as_json: bool) -> None:
@@ -158,7 +158,7 @@ def show_(client_id: str, as_json: bool) -> None:
     show(row, as_json, "\n".join(f"{name}: {value}" for name, value in row.items()))
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @json_option
 def suspend(client_id: str, as_json: bool) -> None:
@@ -171,7 +171,7 @@ def suspend(client_id: str, as_json: bool) -> None:
     _set_state(client_id, "suspended", as_json)
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @json_option
 def approve(client_id: str, as_json: bool) -> None:

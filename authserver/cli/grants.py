@@ -10,7 +10,7 @@ import click
 from ..errors import Invalid, NotDone
 from ..services import Services
 from .clients import must_know
-from .rooms import json_option, open_rooms, show, table
+from .rooms import CommandOfIds, json_option, open_rooms, show, table
 from .users import find_user
 
 COLUMNS = ["grant_id", "username", "client_id", "scopes", "created_at", "authorizations"]
@@ -39,7 +39,7 @@ def list_(user: str | None, client_id: str | None, as_json: bool) -> None:
     show(rows, as_json, table(rows, COLUMNS))
 
 
-@grants.command()
+@grants.command(cls=CommandOfIds)
 @click.argument("grant_id", required=False)
 @click.option("--user", help="Of one person.")
 @click.option("--client", "client_id", help="Of one client.")

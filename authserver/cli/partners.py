@@ -15,7 +15,7 @@ from ..oauth import rar
 from ..partners import Invitation, Policy
 from ..tiers import known
 from .clients import GRANTS
-from .rooms import json_option, open_rooms, show, table
+from .rooms import CommandOfIds, json_option, open_rooms, show, table
 
 COLUMNS = ["token_id", "partner", "state", "clients_left", "until", "client_state", "scopes"]
 
@@ -118,7 +118,7 @@ def list_(as_json: bool) -> None:
     show(rows, as_json, table(rows, COLUMNS))
 
 
-@partners.command()
+@partners.command(cls=CommandOfIds)
 @click.argument("token_id")
 @json_option
 def revoke(token_id: str, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import Invalid, NotDone
-from .rooms import json_option, open_rooms, show, table
+from .rooms import CommandOfIds, json_option, open_rooms, show, table
 from .users import SESSION_COLUMNS, find_user, session_rows
 
 
@@ -31,7 +31,7 @@ def list_(user: str, as_json: bool) -> None:
     show(rows, as_json, table(rows, SESSION_COLUMNS))
 
 
-@sessions.command()
+@sessions.command(cls=CommandOfIds)
 @click.argument("sid", required=False)
 @click.option("--user", help="All of a person's sessions.")
 @json_option

@@ -134,6 +134,9 @@ def test_without_redis_a_process_counts_alone(ticking: Ticking) -> None:
     alone = Exact(None, SHARE)
     assert [alone.add(LIMIT, 1, "x") for _ in range(25)] == [True] * 20 + [False] * 5
     assert alone.add(LIMIT, 1, "y")
+    for _ in range(30):
+        alone.add(LIMIT, -1, "y")
+    assert [alone.add(LIMIT, 1, "y") for _ in range(21)] == [True] * 20 + [False]
     ticking.walk(300)
     assert alone.add(LIMIT, 1, "x")
 
