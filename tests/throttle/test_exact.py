@@ -15,7 +15,7 @@ from authserver.throttle.exact import Exact
 from authserver.throttle.limit import Limit
 from authserver.throttle.shared import PAUSE, WARY_SECONDS
 
-Workers = Callable[[int], list[Worker]]
+Workers = Callable[..., list[Worker]]
 LIMIT = Limit(20, 300)
 
 
@@ -99,7 +99,7 @@ def test_who_finds_redis_empty_first_is_as_strict_as_without_it_until_others_hav
 def test_a_lost_redis_makes_each_worker_stricter_and_what_it_let_pass_counts_afterwards(
     workers: Workers, redis: RedisServer, ticking: Ticking, emptied: bool
 ) -> None:
-    fleet = workers(2)
+    fleet = workers(2, 10.0 if emptied else 0.5)
     # both know it before it is lost
     assert [one.attempts(LIMIT, 1, "warm") for one in fleet] == [1, 1]
     strict = LIMIT.strict(SHARE)

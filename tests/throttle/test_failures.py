@@ -12,7 +12,7 @@ from authserver.throttle import failures as failures_module
 from authserver.throttle.failures import LOOK_SECONDS, Failures
 from authserver.throttle.limit import Limit
 
-Workers = Callable[[int], list[Worker]]
+Workers = Callable[..., list[Worker]]
 LIMIT = Limit(30, 3600)
 
 

@@ -15,7 +15,7 @@ from authserver.throttle import leased as leased_module
 from authserver.throttle.leased import SLICES, Leased
 from authserver.throttle.limit import Limit
 
-Workers = Callable[[int], list[Worker]]
+Workers = Callable[..., list[Worker]]
 
 
 def questions(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[str]:
