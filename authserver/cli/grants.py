@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..errors import Invalid, NotDone
+from ..oauth import grant_records
 from ..services import Services
 from .clients import must_know
 from .rooms import CommandOfIds, json_option, open_rooms, show, table
@@ -78,5 +79,5 @@ def _rows(services: Services, wanted: dict[str, str]) -> list[dict[str, Any]]:
     names = {user.user_id: user.username for user in services.users.all()}
     return [
         {"username": names.get(grant.user_id, ""), **asdict(grant), "scopes": list(grant.scopes)}
-        for grant in services.consents.find(**wanted)
+        for grant in grant_records.find(services.database, **wanted)
     ]

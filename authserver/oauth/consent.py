@@ -8,19 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..clients import Clients
 from ..db import Database, insert_once, table_of
-from ..models.authorization import Authorization
 from ..models.grant import Grant
 from .authorization_request import AuthorizationRequest
 from .authorizations import Authorizations
 
 table = table_of(Grant)
-given = table_of(Authorization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +28,6 @@ class Allowed:
     client_id: str
     scopes: tuple[str, ...]
     since: int
-
-
-@dataclass(frozen=True, slots=True)
-class GrantRecord:
-    """A grant as operators see it: ``authorizations`` under it have not ended."""
-
-    grant_id: str
-    user_id: str
-    client_id: str
-    scopes: tuple[str, ...]
-    created_at: int
-    updated_at: int
-    authorizations: int
 
 
 class Consents:
@@ -116,27 +101,6 @@ class Consents:
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
         return [Allowed(row["client_id"], tuple(row["scopes"]), row["created_at"]) for row in rows]
-
-    def find(self, **wanted: str) -> list[GrantRecord]:
-        """The grants that have not ended of ``user_id``, ``client_id`` or ``grant_id``, the newest first."""
-        live = (
-            select(func.count())
-            .select_from(given)
-            .where(given.c.grant_id == table.c.grant_id, given.c.ended_at.is_(None))
-            .where(given.c.expires_at > clock.now())
-            .scalar_subquery()
-        )
-        query = select(table, live.label("authorizations")).where(table.c.ended_at.is_(None))
-        for name, value in wanted.items():
-            query = query.where(table.c[name] == value)
-        with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(table.c.created_at.desc())).mappings().all()
-        return [
-            GrantRecord(
-                **{name: row[name] for name in GrantRecord.__slots__} | {"scopes": tuple(row["scopes"])}
-            )
-            for row in rows
-        ]
 
     def withdraw(self, user_id: str, client_id: str) -> bool:
         """The person allows the client nothing any more; whether there was something to withdraw."""
