@@ -32,6 +32,7 @@ from .db import Database, table_of
 from .errors import ProtocolError
 from .ip_allowlist import parse_address
 from .models.scope import RateTier
+from .texts import Text
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class Throttle:
             self._audit.record(entry)
         raise ProtocolError(
             refusal.error,
-            "Too many requests. Wait as long as Retry-After says.",
+            Text("Too many requests. Wait as long as Retry-After says."),
             event="",  # written above, once a window: a flood of requests is not a flood of rows
             reason=refusal.reason,
             status=429,

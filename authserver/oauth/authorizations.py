@@ -123,6 +123,7 @@ class Authorizations:
                 sid=session.sid, offline=offline, scopes=list(request.scopes),
                 audience=[api for api in request.audience if api != self._issuer],
                 authorization_details=list(details) if details else None,
+                pays=rar.payment_of(details) is not None,
                 acr=session.acr, amr=list(session.amr), auth_time=session.auth_time,
                 created_at=now, expires_at=max(ends, now + CODE_SECONDS),
             )
@@ -171,6 +172,11 @@ class Authorizations:
     def end_in(self, connection: Connection, gid: str, reason: str) -> bool:
         """It has ended, with its refresh family and tokens; whether it was this call that ended it."""
         return self._end(connection, table.c.gid == gid, reason) > 0
+
+    def end_payment_in(self, connection: Connection, user_id: str, gid: str) -> bool:
+        """The person's own payment ``gid`` has ended, if it is one that could still be used."""
+        mine = (table.c.gid == gid) & (table.c.user_id == user_id) & table.c.pays
+        return self._end(connection, mine, "payment_withdrawn") > 0
 
     def end_for_user_in(self, connection: Connection, user_id: str, reason: str = "user_disabled") -> None:
         """Every authorization of the person has ended."""

@@ -16,6 +16,7 @@ from ..clients import Clients
 from ..config import ID_TOKEN_ALGS, Settings
 from ..errors import ProtocolError
 from ..keys import KeyStore
+from ..texts import Text
 from ..throttle import Throttle
 from . import request
 from .request import HTTPRequest
@@ -27,9 +28,9 @@ MAC_PURPOSE = "end_session"
 # of what travels in a URL
 MAX_CARRIED = 4096
 CARRIED_SECONDS = 900
-WRONG_HINT = "The application did not show that it is one of yours."
-WRONG_CLIENT = "The application that sent you here is unknown."
-WRONG_ADDRESS = "The application that sent you here gave a wrong address to return to."
+WRONG_HINT = Text("The application did not show that it is one of yours.")
+WRONG_CLIENT = Text("The application that sent you here is unknown.")
+WRONG_ADDRESS = Text("The application that sent you here gave a wrong address to return to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class EndSession:
         try:
             asked = self._judge(_parse(incoming))
             if len(json.dumps(asdict(asked))) > MAX_CARRIED:
-                raise _rejected("malformed", "The request is too large.")
+                raise _rejected("malformed", Text("The request is too large."))
             return asked
         except ProtocolError as error:
             self._audit.record(Entry(Event.LOGOUT_REJECTED, "denied", error.reason, error.client_id))
@@ -175,4 +176,4 @@ def _parse(incoming: HTTPRequest) -> dict[str, str]:
             raw = incoming.body
         return request.parse_form(raw, repeatable=())[0]
     except ProtocolError as error:
-        raise _rejected("malformed", "The request to sign you out is malformed.") from error
+        raise _rejected("malformed", Text("The request to sign you out is malformed.")) from error
