@@ -21,6 +21,8 @@ from .documents import Documents
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
 from .logs import FIELDS
+from .texts import Text
+from .web import plain
 from .web.guards import OVERLONG
 
 if TYPE_CHECKING:
@@ -136,23 +138,24 @@ class Edge:
         if len(path) + len(query) > self._url_limit:
             if path != PAGE:
                 reason = TOO_LARGE if path == "/authorize" else "too_large"
-                raise RequestRejected(414, reason, "The URL is too long.")
+                raise RequestRejected(414, reason, Text("The URL is too long."))
             environ |= {"QUERY_STRING": "", OVERLONG: True}
         size = 0
         for name, value in environ.items():
             if name.startswith("HTTP_"):
                 size += len(name) + len(value)
         if size > self._header_limit:
-            raise RequestRejected(431, "too_large", "The header fields are too large.")
+            raise RequestRejected(431, "too_large", Text("The header fields are too large."))
         if not environ["REQUEST_METHOD"].isupper():
             # RFC 9110 §9.1: a method is case-sensitive; the framework would read post as POST
-            raise RequestRejected(405, "method", "This method is not supported here.")
+            raise RequestRejected(405, "method", Text("This method is not supported here."))
         if path.startswith("//") or "__debugger__" in query:
             # the framework reads //token as /token; a proxy's rule about /token does not. Nor does anything
             # here answer to the questions of the framework's debugger.
-            raise RequestRejected(404, "not_found", "There is nothing at this address.")
+            raise RequestRejected(404, "not_found", Text("There is nothing at this address."))
         if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
-            raise RequestRejected(400, "host", f"This server answers as {self._issuer}.")
+            text = Text("This server answers as %(issuer)s.", issuer=self._issuer)
+            raise RequestRejected(400, "host", text)
 
     def _client_address(self, environ: WSGIEnvironment) -> str:
         """The socket's peer, or what one header says when a trusted peer sent it; empty when unknown."""
@@ -197,7 +200,15 @@ class Edge:
         body = {"error": "invalid_request", "error_description": rejection.description}
         path, origin = environ.get("PATH_INFO", ""), environ.get("HTTP_ORIGIN", "")
         readable = self._services.server.origins.of_error(path, origin, rejection.status)
-        return _answer(start, rejection.status, body, [*rejection.headers, *readable])
+        headers = [*rejection.headers, *readable]
+        if plain.wanted(environ.get("HTTP_ACCEPT", "")):
+            accepted = environ.get("HTTP_ACCEPT_LANGUAGE", "")
+            offered = self._services.settings.languages
+            page, own = plain.plain_page(
+                rejection.reason, rejection.description, self._issuer, accepted, offered
+            )
+            return _send(start, rejection.status, page, [*own, *headers])
+        return _answer(start, rejection.status, body, headers)
 
     def _unavailable(self, error: Unavailable, start: Any) -> list[bytes]:
         """A document that this process never held, while the database is away."""
@@ -211,13 +222,13 @@ class Edge:
 
 
 def _answer(start: Any, status: int, body: dict[str, str], headers: Headers) -> list[bytes]:
-    fixed = [
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
+    return _send(start, status, json.dumps(body).encode(), [("Content-Type", "application/json"), *headers])
+
+
+def _send(start: Any, status: int, body: bytes, headers: Headers) -> list[bytes]:
+    fixed = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
     start(f"{status} {_PHRASES.get(status, 'Error')}", [*fixed, *headers])
-    return [json.dumps(body).encode()]
+    return [body]
 
 
 _PHRASES = {

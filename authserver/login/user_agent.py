@@ -34,5 +34,5 @@ def describe(user_agent: str) -> Text:
     if browser and system:
         return Text("%(browser)s on %(system)s", browser=browser, system=system)
     if browser:
-        return Text("%(browser)s", browser=browser)
+        return Text(browser)
     return Text("A browser on %(system)s", system=system) if system else Text("Unknown browser")

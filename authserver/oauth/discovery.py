@@ -54,6 +54,8 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
         "acr_values_supported": [PASSWORD_ACR],
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
+        # OpenID Connect Discovery §3
+        "ui_locales_supported": list(settings.languages),
         "prompt_values_supported": sorted(PROMPTS),
         # OpenID Connect Discovery §3 would have it true if it were left out
         "request_uri_parameter_supported": False,

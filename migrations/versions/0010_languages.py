@@ -13,7 +13,7 @@ GERMAN = {
     "payments:initiate": ("Start payments from your account", "Zahlungen von Ihrem Konto veranlassen"),
     "payments:read": (
         "See the payments it started and their state",
-        "Von ihr veranlasste Zahlungen und deren Stand sehen",
+        "Veranlasste Zahlungen und deren Stand sehen",
     ),
     "accounts:read": ("See your accounts and their balances", "Ihre Konten und Kontostände sehen"),
     "refunds:create": ("Send money back to people who paid it", "Geld an Zahlende zurückerstatten"),
