@@ -131,3 +131,44 @@ def test_where_people_go_and_what_a_client_hears_when_they_sign_out(run: Run) ->
     assert [shown(run, client)[name] for name in names] == [[other[1], other[3]], None, True]
     assert run("clients", "logout-uris", client).exit_code == 0
     assert [shown(run, client)[name] for name in names] == [[], None, False]
+
+
+def test_an_operator_is_told_of_another_client_of_the_same_name(run: Run) -> None:  # noqa: F811
+    place = ("--redirect-uri", "https://x.example/cb")
+    first = create(run, *place, "--id", "first")
+    assert "Warning" not in first.stderr
+    # letters of another width and case are the same name to people
+    second = run(
+        "clients", "create", "--name", "\uff38", "--grant", "authorization_code", *place, "--id", "second",
+        "--pending", "--json",
+    )  # fmt: skip
+    assert "Warning: first has this name, too." in second.stderr
+    assert json.loads(second.stdout)["namesakes"] == ["first"]
+    approved = run("clients", "approve", "second", "--json")
+    assert json.loads(approved.stdout)["namesakes"] == ["first"]
+    assert "Warning: first" in approved.stderr
+    suspended = run("clients", "suspend", "second")
+    assert "Warning" not in suspended.stderr
+
+
+def test_a_scope_is_said_in_another_language(run: Run) -> None:  # noqa: F811
+    said = run("scopes", "translate", "payments:read", "de", "Ihre Zahlungen sehen", "--json")
+    assert json.loads(said.stdout)["translations"] == {"de": "Ihre Zahlungen sehen"}
+    changed = run("scopes", "set", "payments:read", "--description", "See your payments")
+    assert "Its sentences in de stay as they are." in changed.output
+    (row,) = [
+        one for one in json.loads(run("scopes", "list", "--json").stdout) if one["name"] == "payments:read"
+    ]
+    assert (row["description"], row["translations"]) == ("See your payments", {"de": "Ihre Zahlungen sehen"})
+    assert (
+        json.loads(run("scopes", "translate", "payments:read", "de", "--remove", "--json").stdout)[
+            "translations"
+        ]
+        == {}
+    )
+    for wrong in (
+        ("payments:read", "fr", "Voir vos paiements"), ("payments:read", "de"), ("payments:read", "de", "x", "--remove"),
+        ("nothing", "de", "Nichts"), ("payments:read", "de", " "), ("payments:read", "de", "x" * 301),
+        ("payments:read", "de", "Ihre \u202eBerichte"),
+    ):  # fmt: skip
+        assert run("scopes", "translate", *wrong).exit_code != 0, wrong
