@@ -47,6 +47,8 @@ NAMED = (
     "token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize", "register",
     "end_session",
 )  # fmt: skip
+# somebody came by another name of this machine: a browser is shown the way
+HOST = "host"
 # people are sent there with an ID token in the URL: when it is too long, they get a page
 PAGE = "/end_session"
 ENDPOINTS = {f"/{name}": name for name in NAMED}
@@ -138,24 +140,24 @@ class Edge:
         if len(path) + len(query) > self._url_limit:
             if path != PAGE:
                 reason = TOO_LARGE if path == "/authorize" else "too_large"
-                raise RequestRejected(414, reason, Text("The URL is too long."))
+                raise RequestRejected(414, reason, "The URL is too long.")
             environ |= {"QUERY_STRING": "", OVERLONG: True}
         size = 0
         for name, value in environ.items():
             if name.startswith("HTTP_"):
                 size += len(name) + len(value)
         if size > self._header_limit:
-            raise RequestRejected(431, "too_large", Text("The header fields are too large."))
+            raise RequestRejected(431, "too_large", "The header fields are too large.")
         if not environ["REQUEST_METHOD"].isupper():
             # RFC 9110 §9.1: a method is case-sensitive; the framework would read post as POST
-            raise RequestRejected(405, "method", Text("This method is not supported here."))
+            raise RequestRejected(405, "method", "This method is not supported here.")
         if path.startswith("//") or "__debugger__" in query:
             # the framework reads //token as /token; a proxy's rule about /token does not. Nor does anything
             # here answer to the questions of the framework's debugger.
-            raise RequestRejected(404, "not_found", Text("There is nothing at this address."))
+            raise RequestRejected(404, "not_found", "There is nothing at this address.")
         if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
             text = Text("This server answers as %(issuer)s.", issuer=self._issuer)
-            raise RequestRejected(400, "host", text)
+            raise RequestRejected(400, HOST, text)
 
     def _client_address(self, environ: WSGIEnvironment) -> str:
         """The socket's peer, or what one header says when a trusted peer sent it; empty when unknown."""
@@ -201,12 +203,10 @@ class Edge:
         path, origin = environ.get("PATH_INFO", ""), environ.get("HTTP_ORIGIN", "")
         readable = self._services.server.origins.of_error(path, origin, rejection.status)
         headers = [*rejection.headers, *readable]
-        if plain.wanted(environ.get("HTTP_ACCEPT", "")):
+        if rejection.reason == HOST and "text/html" in environ.get("HTTP_ACCEPT", ""):
             accepted = environ.get("HTTP_ACCEPT_LANGUAGE", "")
             offered = self._services.settings.languages
-            page, own = plain.plain_page(
-                rejection.reason, rejection.description, self._issuer, accepted, offered
-            )
+            page, own = plain.plain_page(rejection.description, self._issuer, accepted, offered)
             return _send(start, rejection.status, page, [*own, *headers])
         return _answer(start, rejection.status, body, headers)
 

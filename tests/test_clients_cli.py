@@ -167,7 +167,8 @@ def test_a_scope_is_said_in_another_language(run: Run) -> None:  # noqa: F811
         == {}
     )
     for wrong in (
-        ("payments:read", "fr", "Voir vos paiements"), ("payments:read", "de"), ("payments:read", "de", "x", "--remove"),
+        ("payments:read", "fr", "Voir vos paiements"), ("payments:read", "de"),
+        ("payments:read", "de", "x", "--remove"),
         ("nothing", "de", "Nichts"), ("payments:read", "de", " "), ("payments:read", "de", "x" * 301),
         ("payments:read", "de", "Ihre \u202eBerichte"),
     ):  # fmt: skip

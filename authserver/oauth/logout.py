@@ -28,6 +28,7 @@ MAC_PURPOSE = "end_session"
 # of what travels in a URL
 MAX_CARRIED = 4096
 CARRIED_SECONDS = 900
+MAX_LOCALES = 8
 WRONG_HINT = Text("The application did not show that it is one of yours.")
 WRONG_CLIENT = Text("The application that sent you here is unknown.")
 WRONG_ADDRESS = Text("The application that sent you here gave a wrong address to return to.")
@@ -41,6 +42,8 @@ class LogoutRequest:
     redirect_uri: str | None = None
     state: str | None = None
     session: str = ""
+    # the languages that its pages should be in, the best first
+    ui_locales: tuple[str, ...] = ()
 
     @property
     def hinted(self) -> bool:
@@ -133,6 +136,7 @@ class EndSession:
             redirect_uri=uri,
             state=form.get("state") if uri is not None else None,
             session=_digest(claims["sid"], claims["sub"]) if claims else "",
+            ui_locales=tuple(form.get("ui_locales", "").split()[:MAX_LOCALES]),
         )
 
     def _hint(self, text: str) -> dict[str, str]:

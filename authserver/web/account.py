@@ -47,8 +47,7 @@ NOTICES = {
 }
 # about a client, once it is true of it
 NOTICES_OF_CLIENTS = {
-    "withdrawn": Text("%(name)s no longer acts for you: it is withdrawn.", name=""),
-    "removed": Text("%(name)s is removed. It has to ask you for each payment, as before.", name=""),
+    "withdrawn": Text("%(name)s may do nothing for you any more without asking again.", name=""),
 }
 # English as the British write it: no date here may be read as another
 FORMATS = {"en": "en_GB"}
@@ -132,8 +131,7 @@ def withdraw() -> Response:
     if not services().consents.withdraw(session.user_id, client_id):
         title = Text("There is nothing to withdraw")
         return page(404, title, Text("It was withdrawn already."), BACK)
-    told = "removed" if "removing" in fields else "withdrawn"
-    return see_other(f"/account?notice={told}&client={quote(client_id, safe='')}")
+    return see_other(f"/account?notice=withdrawn&client={quote(client_id, safe='')}")
 
 
 @blueprint.post("/account/payments/withdraw", provide_automatic_options=False)

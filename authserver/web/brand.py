@@ -11,7 +11,6 @@ from ..config import Settings, asset_dir
 blueprint = Blueprint("brand", __name__)
 
 EXTENSION = "authserver.brand"
-SECONDS = 300
 # an image that is opened by itself is still not a page: no script, no forms, no other origin
 IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 # the colour of static/icons/mark.svg
@@ -92,8 +91,10 @@ def _answer(name: str) -> Response:
     files = current_app.extensions[EXTENSION]
     file, tag = files.get(name) or _file(b"", "text/css; charset=utf-8")
     response = Response(file.content, content_type=file.media_type)
-    response.headers["Cache-Control"] = f"public, max-age={SECONDS}"
+    # as static files: asked about each time, by the tag
+    response.headers["Cache-Control"] = "no-cache"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Referrer-Policy"] = "same-origin"
     response.set_etag(tag)
     response.make_conditional(request.environ)
     return response

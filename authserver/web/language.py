@@ -6,14 +6,24 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from flask_babel import Babel
 
 from .. import clock
 from ..appearance import LANGUAGES
 from ..config import Settings, asset_dir
 from ..texts import Text
-from .guards import as_path, cookie, here, language, page, see_other, services, set_cookie, translated
+from .guards import (
+    as_path,
+    cookie,
+    language,
+    page,
+    see_other,
+    services,
+    set_cookie,
+    translated,
+    way_back,
+)
 
 blueprint = Blueprint("language", __name__)
 
@@ -38,7 +48,7 @@ def install(app: Flask, settings: Settings) -> None:
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(asset_dir("translations"))
     Babel(app, default_locale=settings.languages[0], locale_selector=choose)
     offered = {tag: LANGUAGES[tag] for tag in settings.languages}
-    app.jinja_env.globals.update(language=language, languages=offered, here=here)
+    app.jinja_env.globals.update(language=language, languages=offered, way_back=way_back)
     app.jinja_env.filters["translated"] = translated
 
 
@@ -94,9 +104,16 @@ def change() -> Response:
     chosen = request.args.get("to", "")
     if chosen not in services().settings.languages:
         return page(400, Text("This cannot be answered"), Text("This language is not spoken here."))
-    response = see_other(as_path(request.args.get("back", "")))
+    response = see_other(as_path(request.args.get("back") or _came_from()))
     set_cookie(response, COOKIE, f"{chosen}.{clock.now()}", max_age=YEAR)
     return response
+
+
+def _came_from() -> str:
+    """The page that the link was on, if asking for it shows it again; else nothing."""
+    path = request.headers.get("Referer", "").removeprefix(services().settings.issuer)
+    adapter = current_app.create_url_adapter(request)
+    return path if adapter is not None and adapter.test(path.partition("?")[0], method="GET") else ""
 
 
 def _from_here() -> bool:

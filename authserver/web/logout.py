@@ -24,6 +24,7 @@ from .guards import (
     see_other,
     services,
     show,
+    speak,
     translated,
     within_limits,
 )
@@ -94,6 +95,7 @@ def _end(reason: str) -> None:
 def _go_on(asked: LogoutRequest) -> Response:
     """At once for who shows an ID token of this session, or of none; a question for all others."""
     rooms = services()
+    speak(asked.ui_locales)
     held = rooms.sessions.held(cookie(SESSION))
     if held is None:
         # a redirect that nobody here agreed to is for those who have an ID token

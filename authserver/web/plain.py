@@ -1,4 +1,4 @@
-"""A small page for a browser whose request never reaches the app: no template, no style, no cookie."""
+"""A small page for a browser that came by another host: no template, no style, no cookie, and a way on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from werkzeug.http import parse_accept_header
 from ..config import asset_dir
 from ..texts import Text
 
-TITLES = {"host": Text("This address is not ours")}
-TITLE = Text("This cannot be answered")
+TITLE = Text("This address is not ours")
 PAGE = Markup(
     '<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -33,21 +32,15 @@ HEADERS = (
 )
 
 
-def wanted(accept: str) -> bool:
-    """Whether an Accept header is that of a browser that would show a page."""
-    return "text/html" in accept
-
-
 def plain_page(
-    reason: str, text: str, issuer: str, accept_language: str, offered: Sequence[str]
+    text: str, issuer: str, accept_language: str, offered: Sequence[str]
 ) -> tuple[bytes, list[tuple[str, str]]]:
-    """The page and its headers, in the first of ``offered`` that the browser reads."""
+    """The page that leads to ``issuer`` and its headers, in the first of ``offered`` that is read there."""
     tags = [tag for tag, quality in parse_accept_header(accept_language, LanguageAccept) if quality > 0]
     known = (tag.partition("-")[0].lower() for tag in tags)
     language = next((tag for tag in known if tag in offered), offered[0])
-    title = TITLES.get(reason, TITLE)
     body = PAGE.format(
-        language=language, title=_said(title, language), text=_said(text, language), issuer=issuer
+        language=language, title=_said(TITLE, language), text=_said(text, language), issuer=issuer
     )
     return body.encode(), [*HEADERS, ("Content-Language", language)]
 

@@ -64,7 +64,7 @@ def test_what_is_withdrawn_is_asked_again(page: Page, stage: Stage) -> None:
     expect_receipt(page, stage)
     page.goto(f"{stage.issuer}/account")
     button(page, f"Withdraw what {NAME} may do").click()
-    expect(page.get_by_role("status")).to_contain_text(f"{NAME} no longer acts for you")
+    expect(page.get_by_role("status")).to_contain_text(f"{NAME} may do nothing for you any more")
     check_out(page, stage, TO_SEE_ACCOUNTS)
     expect(heading(page, f"Allow {NAME}?")).to_be_visible()
 

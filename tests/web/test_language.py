@@ -173,6 +173,18 @@ def test_an_id_token_in_an_address_is_not_in_the_link(asking: Asking) -> None:
     assert "möchte Sie abmelden" in again.text
 
 
+@pytest.mark.spec("OpenID Connect RP-Initiated Logout 1.0", "2")
+def test_ui_locales_count_when_a_client_signs_somebody_out(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    asked = "client_id=shop&ui_locales=fr de" + " x" * 20
+    assert "möchte Sie abmelden" in browser.get(f"/end_session?{asked}".replace(" ", "+")).text
+    page = follow(browser, browser.post("/end_session", {"client_id": "shop", "ui_locales": "de-DE"}))
+    assert language_of(page) == "de"
+    english = follow(browser, browser.get(link_to(page, "en"), **HERE))
+    assert "asks to sign you out" in english.text
+    assert language_of(browser.get("/end_session?ui_locales=%22%3E%3Cscript%3E")) == "en"
+
+
 @pytest.mark.spec("OpenID Connect Core 1.0", "3.1.2.1")
 def test_ui_locales_count_until_the_person_chooses(asking: Asking, moving_clock: Moving) -> None:
     browser = asking.browser()

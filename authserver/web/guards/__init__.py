@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Request as FlaskRequest
@@ -19,14 +20,14 @@ from ...oauth.interactions import InteractionRecord, Unusable
 from ...oauth.request import FORM, HTTPRequest, parse_form
 from ...oauth.response_mode import Reply
 from ...texts import Text
-from .wording import as_path, come_back_to, here, language, translated
+from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
     from ...services import Services
 
-__all__ = ["as_path", "come_back_to", "here", "language", "translated"]
+__all__ = ["as_path", "come_back_to", "language", "translated", "way_back"]
 
 # Programs speak to these; everything else is a page for people.
 PROTOCOL = frozenset({"oauth", "health"})
@@ -135,8 +136,12 @@ def speak_as_asked(interaction: InteractionRecord | None) -> None:
         return
     come_back_to(f"/authorize/resume?request={interaction.id}")
     asked = interaction.request.ui_locales or ()
-    tags = tuple(asked.split() if isinstance(asked, str) else asked)
-    g.ui_locales = (tags, interaction.created_at)
+    speak(asked.split() if isinstance(asked, str) else asked, interaction.created_at)
+
+
+def speak(tags: Iterable[str], since: int = 0) -> None:
+    """This page is in the first of ``tags`` that is spoken here, unless the person has chosen ``since``."""
+    g.ui_locales = (tuple(tags), since)
     refresh()
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
-from flask import g, request
+from flask import g
 from flask_babel import get_locale, gettext
 
 from ...texts import Text
@@ -19,14 +18,12 @@ def as_path(text: str) -> str:
     return text if OWN_PATH.fullmatch(text) else "/"
 
 
-def here() -> str:
-    """The address that shows this page again: its own, or the one that a view named (``come_back_to``)."""
-    if "come_back_to" in g:
-        return as_path(g.come_back_to)
-    if request.method not in ("GET", "HEAD"):
-        return "/"
-    query = request.environ.get("QUERY_STRING", "")
-    return as_path(quote(request.path) + (f"?{query}" if query else ""))
+def way_back() -> str:
+    """The address that shows this page again, as its view named it (``come_back_to``).
+
+    Empty for this page's own: nothing of what was sent is on a page, and a browser tells where a link was.
+    """
+    return as_path(g.come_back_to) if "come_back_to" in g else ""
 
 
 def come_back_to(path: str) -> None:
