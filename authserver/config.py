@@ -80,6 +80,10 @@ class Settings(Appearance):
 
     # a shop to pay at, linked on the home page; the demo sets it
     demo_url: str = ""
+    # told in metadata (RFC 8414 §2), for those who make clients
+    service_documentation: str = ""
+    op_policy_uri: str = ""
+    op_tos_uri: str = ""
 
     # PSD2 RTS art. 4(3)(d): five minutes without activity
     session_idle: int = Field(300, ge=30, le=3600)
@@ -122,11 +126,11 @@ class Settings(Appearance):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url")
+    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri")
     @classmethod
-    def _demo_url(cls, value: str) -> str:
+    def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
-            raise ValueError("the demo is an http(s) URL")
+            raise ValueError("this is an http(s) URL")
         return value
 
     @field_validator("trusted_peers", "metrics_networks", "outgoing_allow")

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 FLOORS: list[list[str]] = [
     [
         "clock", "crypto", "context", "errors", "texts", "appearance", "config", "logs", "process_lock",
-        "visible_text",
+        "visible_text", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [

@@ -49,6 +49,8 @@ class Authorization(Base):
     authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
     # whether a payment is among them: those are kept for longer
     pays: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    # single claims by member, userinfo or id_token (OpenID Connect Core §5.5); null without any
+    claims: Mapped[dict[str, list[str]] | None] = mapped_column(JSON)
     acr: Mapped[str] = mapped_column(String(60))
     amr: Mapped[list[str]] = mapped_column(JSON)
     auth_time: Mapped[int] = mapped_column(BigInteger)

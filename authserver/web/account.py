@@ -12,6 +12,7 @@ from babel.dates import format_date
 from flask import Blueprint, Response, request
 from markupsafe import Markup
 
+from ..clients import ClientRecord, login_uris
 from ..ip_allowlist import network_of
 from ..login.user_agent import describe
 from ..oauth.consent import Allowed
@@ -217,6 +218,13 @@ def _allowed(user_id: str, first: int, most: int) -> list[dict[str, Any]]:
     return [_client(one.client_id) | _in_words(one) for one in services().consents.of(user_id, first, most)]
 
 
+def _begins(client: ClientRecord | None) -> str | None:
+    """Where a login at the client begins, if it said so and is active (OpenID Connect Core §4)."""
+    if client is None or not client.active or client.initiate_login_uri is None:
+        return None
+    return login_uris.begin(client.initiate_login_uri, services().settings.issuer)
+
+
 def _in_words(allowed: Allowed) -> dict[str, Any]:
     known = services().scopes.all()
     return {
@@ -240,5 +248,10 @@ def _client(client_id: str) -> dict[str, Any]:
     """What lists tell of an application; clients of one name are told apart by where they send people."""
     client = services().clients.get(client_id)
     if client is None:
-        return {"client_id": client_id, "name": client_id, "place": ""}
-    return {"client_id": client_id, "name": client.client_name, "place": translated(client.place)}
+        return {"client_id": client_id, "name": client_id, "place": "", "begins": None}
+    return {
+        "client_id": client_id,
+        "name": client.client_name,
+        "place": translated(client.place),
+        "begins": _begins(client),
+    }

@@ -135,8 +135,7 @@ def speak_as_asked(interaction: InteractionRecord | None) -> None:
     if interaction is None:
         return
     come_back_to(f"/authorize/resume?request={interaction.id}")
-    asked = interaction.request.ui_locales or ()
-    speak(asked.split() if isinstance(asked, str) else asked, interaction.created_at)
+    speak(interaction.request.ui_locales, interaction.created_at)
 
 
 def speak(tags: Iterable[str], since: int = 0) -> None:
