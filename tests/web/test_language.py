@@ -226,7 +226,8 @@ def test_ui_locales_are_never_shown(asking: Asking, locales: str) -> None:
 
 def test_what_was_read_in_one_language_is_not_approved_in_another(asking: Asking) -> None:
     browser = asking.browser(logged_in=True)
-    page = start(browser, prompt="consent")
+    # nothing that it tells is different but the words around
+    page = start(browser, prompt="consent", scope="accounts:read")
     choose(browser, "de")
     again = decide(browser, page)
     assert again.status_code == 409
@@ -236,7 +237,7 @@ def test_what_was_read_in_one_language_is_not_approved_in_another(asking: Asking
     assert detail["language"] == "de"
     assert detail["shown"] == hidden_fields(again.text, "/consent")["shown"]
     english = asking.browser(logged_in=True)
-    shown = hidden_fields(start(english, prompt="consent").text, "/consent")["shown"]
+    shown = hidden_fields(start(english, prompt="consent", scope="accounts:read").text, "/consent")["shown"]
     assert shown != detail["shown"]
 
 
