@@ -156,11 +156,14 @@ def test_a_scope_is_said_in_another_language(run: Run) -> None:  # noqa: F811
     said = run("scopes", "translate", "payments:read", "de", "Ihre Zahlungen sehen", "--json")
     assert json.loads(said.stdout)["translations"] == {"de": "Ihre Zahlungen sehen"}
     changed = run("scopes", "set", "payments:read", "--description", "See your payments")
-    assert "Its sentences in de stay as they are." in changed.output
+    assert "Say it anew in de" in changed.output
     (row,) = [
         one for one in json.loads(run("scopes", "list", "--json").stdout) if one["name"] == "payments:read"
     ]
-    assert (row["description"], row["translations"]) == ("See your payments", {"de": "Ihre Zahlungen sehen"})
+    assert (row["description"], row["translations"]) == ("See your payments", {})
+    assert run("scopes", "translate", "payments:read", "de", "Ihre Zahlungen sehen").exit_code == 0
+    # the same sentence, once more, is what was translated
+    assert "anew" not in run("scopes", "set", "payments:read", "--description", "See your payments").output
     assert (
         json.loads(run("scopes", "translate", "payments:read", "de", "--remove", "--json").stdout)[
             "translations"

@@ -54,12 +54,12 @@ def set_(name: str, description: str, audience: str | None, details_type: str | 
     """
     _judge(description)
     services = open_rooms()
+    before = services.scopes.all().get(name)
     services.scopes.describe(name, description, audience, "" if details_type == NO_TYPE else details_type)
     services.versions.forget()
     scope = services.scopes.all()[name]
-    also = (
-        f" Its sentences in {', '.join(scope.translations)} stay as they are." if scope.translations else ""
-    )
+    gone = sorted(before.translations.keys() - scope.translations.keys()) if before else []
+    also = f" Say it anew in {', '.join(gone)}: see `authserver scopes translate`." if gone else ""
     show(asdict(scope), as_json, f"{name} is set.{also}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
@@ -71,7 +72,8 @@ class Scopes:
     ) -> None:
         """The scope exists with this sentence, owned by the API of ``audience``, with details of a type.
 
-        None keeps the owner and the type that it has; an empty type is none. Invalid for a scope that another
+        None keeps the owner and the type that it has; an empty type is none. Another sentence than before has
+        no translations yet. Invalid for a scope that another
         API owns: its clients' tokens would move from one API to another.
         """
         if not name or any(not 0x21 <= ord(c) <= 0x7E or c in '"\\' for c in name):
@@ -90,7 +92,10 @@ class Scopes:
                 ).scalar()
             ):
                 raise Invalid("There is no resource server of this audience.")
-            values: dict[str, str | None] = {"description": description}
+            values: dict[str, Any] = {"description": description}
+            if known and known["description"] != description:
+                # what was said in other languages was said of another sentence
+                values["translations"] = {}
             if audience is not None:
                 values["audience"] = audience
             if details_type is not None:
