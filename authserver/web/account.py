@@ -42,7 +42,10 @@ PER_PAGE = 10
 LAST_PAGE = 1000
 LISTS = ("allowed", "payments", "sessions")
 NOTICES = {
-    "payment_withdrawn": Text("It is withdrawn. The application can no longer use your approval."),
+    "payment_withdrawn": Text(
+        "It is withdrawn. The application can no longer use your approval. "
+        "A payment that was made already is not undone by this."
+    ),
     "session_ended": Text("That session has ended."),
     "password_changed": Text("Your password is changed. Everything else that was signed in has ended."),
 }
@@ -115,7 +118,9 @@ def home() -> Response:
         session=session,
         allowed=_part("allowed", lambda first, most: _allowed(user.user_id, first, most)),
         payments=_part("payments", lambda first, most: _payments(user.user_id, first, most)),
-        sessions=_part("sessions", lambda first, most: rooms.sessions.list(user.user_id, first, most)),
+        sessions=_part(
+            "sessions", lambda first, most: rooms.sessions.list(user.user_id, first, most, session.sid)
+        ),
         turn=lambda name, number: f"/account{_query(numbers | {name: number})}#{name}",
         notice=_notice(user.user_id),
     )
