@@ -22,7 +22,8 @@ def statements(services: Services) -> Iterator[list[str]]:
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA")):
-            seen.append(" ".join(statement.split()[:4]))
+            # PostgreSQL quotes the name of a table that is a word of its own
+            seen.append(" ".join(statement.replace('"', "").split()[:4]))
 
     event.listen(services.database.engine, "before_cursor_execute", note)
     try:
