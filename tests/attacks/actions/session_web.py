@@ -53,6 +53,8 @@ class _Scene:
         self.held, self.elsewhere = browser(run, "alice"), browser(run, "alice")
         allowed = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop'))}"))
         assert "code" in answer(decide(self.held, allowed))
+        paid = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
+        assert "code" in answer(decide(self.held, paid))
         # nothing but a visit is missing to its code
         self.waiting = self.held.get(f"/authorize?{urlencode(asked('shop'))}").location.partition("=")[2]
         page = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
