@@ -10,9 +10,12 @@ import pytest
 from asking import CALLBACK, CHALLENGE, Asking, answer, ask, parameters, payment, posted, start
 from hypothesis import given
 from hypothesis import strategies as st
-from plugins.app import ACCOUNTS, ISSUER, PAYMENTS
+from plugins.app import ACCOUNTS, ISSUER, PAYMENTS, Moving
+from sqlalchemy import update
 
 from authserver import clock, crypto, jws
+from authserver.db import table_of
+from authserver.models.signing_key import SigningKey
 from authserver.oauth.authorization_checks import CHECKS
 from authserver.oauth.authorization_request import AuthorizationRequest
 
@@ -281,6 +284,19 @@ def test_a_hint_for_somebody_else_asks_to_log_in(asking: Asking) -> None:
     assert page.request.path == "/login"
     found = answer(start(browser, id_token_hint=sign(asking, sub="bob"), prompt="none"))
     assert found["error"] == "login_required"
+
+
+def test_a_hint_counts_when_its_key_has_left_the_jwks_by_age(asking: Asking, moving_clock: Moving) -> None:
+    services, hint = asking.world.services, sign(asking)
+    with services.database.writing() as connection:
+        connection.execute(update(table_of(SigningKey)).values(published_at=0))
+    services.rotation.rotate("ES256")
+    moving_clock.walk(6 * 3600)
+    services.rotation.advance()
+    services.versions.forget()
+    kids = {key["kid"] for key in asking.world.send("GET", "/jwks").json["keys"]}
+    assert jws.parse(hint, typ=["jwt"], algs=["ES256"]).kid not in kids
+    assert ask(asking.browser(), id_token_hint=hint).headers["Location"].startswith("/authorize/resume")
 
 
 def test_the_row_holds_the_request_as_it_was_judged(asking: Asking) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from asking import Asking, answer, ask, decide, follow, start
+from asking import Asking, answer, ask, decide, follow, payment, start
 from journey import Journey, claims_of
 from plugins.app import Moving, World
 from plugins.people import Browser, add_user, hidden_fields
@@ -63,6 +63,17 @@ def test_a_single_claim_is_told_once_its_scopes_sentence_was_read(asking: Asking
     body = tokens(asking, decide(browser, start(browser, scope="openid", claims=EMAIL)))
     assert claims_of(body["id_token"])["email"] == "alice@example.com"
     assert userinfo(asking, body["access_token"]) == {"sub": asking.alice}
+
+
+def test_the_sentence_of_a_single_claim_stands_beside_a_payment_too(asking: Asking) -> None:
+    browser, scope = asking.browser(logged_in=True), "openid payments:initiate"
+    sentence = asking.world.services.scopes.all()["profile"].description
+    asked = {"scope": scope, "authorization_details": payment()}
+    assert sentence not in start(browser, "pay1", **asked).text
+    page = start(browser, "pay1", claims=NAME, **asked)
+    assert sentence in page.text
+    body = tokens(asking, decide(browser, page), "pay1")
+    assert userinfo(asking, body["access_token"])["name"] == "Alice"
 
 
 @pytest.mark.spec("OpenID Connect Core 1.0", "5.5")
