@@ -135,7 +135,7 @@ def metadata_is_true(run: Run) -> None:
     assert document == run.send({"status": 200}, send="GET /.well-known/openid-configuration").json
     issuer = run.world.services.settings.issuer
     assert document["issuer"] == issuer
-    # RS256 is for ID tokens and UserInfo, which no API reads (OpenID Connect Discovery §3); the acr names a login
+    # RS256 is for ID tokens and UserInfo, which no API reads (OpenID Connect Discovery §3)
     weaker = ("id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported")
     strong = set(document) - {*weaker, "acr_values_supported"}
     text = json.dumps({name: document[name] for name in strong})
