@@ -22,7 +22,7 @@ def statements(services: Services) -> Iterator[list[str]]:
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA")):
-            seen.append(" ".join(statement.split()[:4]))
+            seen.append(" ".join(statement.replace('"', "").split()[:4]))
 
     event.listen(services.database.engine, "before_cursor_execute", note)
     try:
