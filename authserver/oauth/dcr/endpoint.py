@@ -19,7 +19,7 @@ from ...partners import Invitation, Partners, Policy
 from ...throttle import Limit, Throttle
 from ..request import HTTPRequest, rejected
 from . import document, metadata
-from .refusals import invalid_token, refused, suspended
+from .refusals import invalid_token, outside, refused, suspended
 from .rules import Rules
 
 ENDPOINT = "register"
@@ -149,6 +149,8 @@ class RegistrationEndpoint:
         registration = self._rooms.registrations.find(named, token)
         if registration is None:
             raise invalid_token(OWN, named)
+        if not registration.allowlist.allows(request.address):
+            raise outside(named)
         if registration.state == "suspended":
             raise suspended(named)
         return registration, token
