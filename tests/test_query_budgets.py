@@ -242,13 +242,15 @@ def test_registering_is_one_read_and_one_transaction_and_a_refused_one_an_insert
 def test_looking_after_a_registration_is_one_read_and_what_it_changes(warm: World) -> None:
     told = registered(warm, OWN)
     budgets = {
-        # read; on record
-        "GET": ["SELECT", "INSERT"],
-        # read it, and its policy; version, client, registration, on record
-        "PUT": ["SELECT", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT"],
-        # read; version, client, secrets and networks, registration; no grants, nothing to end; on record
+        # read, and from where; on record
+        "GET": ["SELECT", "SELECT", "INSERT"],
+        # read it, from where, and its policy; version, client, registration, on record
+        "PUT": ["SELECT", "SELECT", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT"],
+        # read, and from where; version, client, secrets and networks, registration; no grants, nothing to
+        # end; on record
         "DELETE": [
-            "SELECT", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE", "SELECT", "SELECT", "INSERT",
+            "SELECT", "SELECT", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE", "SELECT", "SELECT",
+            "INSERT",
         ],
     }  # fmt: skip
     for method, expected in budgets.items():
