@@ -18,6 +18,7 @@ from . import context, crypto, metrics
 from .audit import Entry, Event
 from .bodies import Places, guard
 from .documents import Documents
+from .endpoints import Endpoints
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
 from .logs import FIELDS
@@ -25,6 +26,7 @@ from .web.guards import OVERLONG
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
 
     from .services import Services
 
@@ -53,9 +55,10 @@ ENDPOINTS = {f"/{name}": name for name in NAMED}
 class Edge:
     """Wraps the WSGI app of Flask."""
 
-    def __init__(self, app: WSGIApplication, services: Services) -> None:
+    def __init__(self, app: Flask, services: Services) -> None:
         settings = services.settings
-        self._app = app
+        self._app: WSGIApplication = app.wsgi_app
+        self._endpoints = Endpoints(app, services)
         self._services = services
         self._documents = Documents(services)
         self._places = Places(settings.threads)
@@ -103,7 +106,8 @@ class Edge:
                 return answer
             if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
                 guard(environ, self._places, address)
-            return self._app(environ, start)
+            served = self._endpoints.answer(environ, path, start)
+            return self._app(environ, start) if served is None else served
         except RequestRejected as rejection:
             return self._reject(rejection, environ, start)
         except Unavailable as error:
