@@ -68,7 +68,7 @@ class Redis(RedisServer):
 
 
 class Rehearsal:
-    """A deployment: its database migrated by the owner, served by a role that may only serve."""
+    """A deployment: its database is migrated by the owner when it is entered, and served after ``serve``."""
 
     def __init__(self, cluster: PostgresCluster, redis_url: str, directory: Path, https: int = 0) -> None:
         self.directory = directory
@@ -107,15 +107,19 @@ class Rehearsal:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.callback(self.nginx.close)
-            self._execute("postgres", "postgres", HERE / "postgresql" / "roles.sql")
             stack.callback(self._forget)
+            self._execute("postgres", "postgres", HERE / "postgresql" / "roles.sql")
+            stack.callback(self.workers.stop)
+            stack.callback(self.nginx.close)
             self._owner.command("db", "upgrade")
             self._execute(OWNER, "authserver", HERE / "postgresql" / "grants.sql")
-            stack.enter_context(self.workers)
-            self.nginx.start()
             self._stack = stack.pop_all()
         return self
+
+    def serve(self) -> None:
+        """The workers serve, as a role that may do nothing else, and nginx is before them."""
+        self.workers.start()
+        self.nginx.start()
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
@@ -139,7 +143,7 @@ class Rehearsal:
     def _forget(self) -> None:
         self._cluster.drop_database("authserver")
         for role in (SERVING, OWNER):
-            self._cluster.execute(f"DROP ROLE {role}")
+            self._cluster.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 def main() -> int:
@@ -157,7 +161,9 @@ def main() -> int:
         print("Starting PostgreSQL, Redis, two workers and nginx ...", flush=True)
         cluster, redis = stack.enter_context(PostgresCluster()), stack.enter_context(Redis())
         rehearsal = stack.enter_context(Rehearsal(cluster, redis.url, directory, options.port))
-        print(_told(rehearsal), flush=True)
+        told = _told(rehearsal)
+        rehearsal.serve()
+        print(told, flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
     return 0

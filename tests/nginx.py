@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -35,14 +36,15 @@ def nginx_missing() -> str | None:
 
 
 class NginxServer(_Server):
-    """nginx before the workers on ``upstream``; TLS on ``port`` with what lies in ``tls``, http on ``plain``."""
+    """nginx before the workers on ``upstream``: https on ``port``, its certificate in ``tls``."""
 
     program = "nginx"
 
-    def __init__(self, upstream: int, tls: Path, port: int | None = None, plain: int | None = None) -> None:
+    def __init__(self, upstream: int, tls: Path, port: int = 0, **changed: str) -> None:
+        """``changed`` directives have other values than in deploy/: ``proxy_read_timeout="1s"``."""
         super().__init__()
         self.port = port or self.port
-        self.plain = plain or free_port()
+        self.plain = free_port()
         self.access_log = self.directory / "authserver.log"
         # its workers are another user than root
         self.directory.chmod(0o755)
@@ -62,6 +64,8 @@ class NginxServer(_Server):
             text = file.read_text()
             for old, new in values.items():
                 text = text.replace(old, new)
+            for name, value in changed.items():
+                text = re.sub(rf"(?m)^{name} .*;$", f"{name} {value};", text)
             (self.directory / file.name).write_text(text)
         user = "www-data" if os.geteuid() == 0 else "nobody"
         (self.directory / "nginx.conf").write_text(_MAIN.format(directory=self.directory, user=user))
