@@ -14,7 +14,7 @@ DEPLOY = Path(__file__).resolve().parent.parent / "deploy" / "nginx"
 _MAIN = """
 daemon off;
 user {user};
-worker_processes 2;
+worker_processes {processes};
 pid {directory}/nginx.pid;
 error_log {directory}/error.log notice;
 events {{ worker_connections 512; }}
@@ -40,7 +40,7 @@ class NginxServer(_Server):
 
     program = "nginx"
 
-    def __init__(self, upstream: int, tls: Path, port: int = 0, **changed: str) -> None:
+    def __init__(self, upstream: int, tls: Path, port: int = 0, processes: int = 2, **changed: str) -> None:
         """``changed`` directives have other values than in deploy/: ``proxy_read_timeout="1s"``."""
         super().__init__()
         self.port = port or self.port
@@ -68,7 +68,8 @@ class NginxServer(_Server):
                 text = re.sub(rf"(?m)^{name} .*;$", f"{name} {value};", text)
             (self.directory / file.name).write_text(text)
         user = "www-data" if os.geteuid() == 0 else "nobody"
-        (self.directory / "nginx.conf").write_text(_MAIN.format(directory=self.directory, user=user))
+        values = {"directory": self.directory, "user": user, "processes": processes}
+        (self.directory / "nginx.conf").write_text(_MAIN.format(**values))
 
     def command(self) -> list[str]:
         program = _program("nginx") or "/usr/sbin/nginx"
