@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,8 +12,9 @@ from contextlib import ExitStack
 import httpx
 import psycopg
 import pytest
-from deployed import AFTER, CALLBACK, HERE, Deployed, Surfer, answers, everything, request
+from deployed import AFTER, CALLBACK, HERE, Deployed, Surfer, request
 from fleet import until
+from handshakes import nothing_in_the_clear, only_the_newest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from nginx import DEPLOY, NginxServer, nginx_missing
@@ -98,63 +98,11 @@ def test_payments_stay_closed_in_production_without_a_second_factor(deployed: De
     assert deployed.world.events("authz.rejected")[-1]["reason"] == "rar_sca"
 
 
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
 @pytest.mark.spec("RFC 9325", "3.1.1")
-def test_old_protocols_and_ciphers_get_no_handshake(deployed: Deployed) -> None:
-    """HT-016. The client would do all of these: its own floor is lowered first."""
-    port = deployed.rehearsal.port
-
-    def shakes(low: ssl.TLSVersion, high: ssl.TLSVersion, ciphers: str, name: str = "localhost") -> str:
-        context = ssl.create_default_context(cafile=str(deployed.rehearsal.ca))
-        context.minimum_version, context.maximum_version = low, high
-        context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        context.check_hostname = False
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
-            try:
-                with context.wrap_socket(plain, server_hostname=name) as wire:
-                    assert wire.selected_alpn_protocol() == "http/1.1"
-                    return f"{wire.version()} {wire.cipher()[0]}"  # type: ignore[index]
-            except (ssl.SSLError, ConnectionError):
-                return ""
-
-    v = ssl.TLSVersion
-    for version in (v.TLSv1, v.TLSv1_1):
-        assert shakes(version, version, "ALL") == ""
-    for weak in (
-        "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES128-SHA256",
-        "ECDHE-ECDSA-AES256-CCM8", "AES128-GCM-SHA256", "AES128-SHA", "aNULL", "eNULL",
-    ):  # fmt: skip
-        assert shakes(v.TLSv1_2, v.TLSv1_2, weak) == "", weak
-    assert shakes(v.TLSv1_2, v.TLSv1_2, "ALL").startswith("TLSv1.2 ECDHE-ECDSA-AES")
-    assert shakes(v.TLSv1_2, v.TLSv1_3, "ALL").startswith("TLSv1.3 ")
-    # another name gets no certificate
-    assert shakes(v.TLSv1_2, v.TLSv1_3, "ALL", "other.example") == ""
-
-
-def test_nothing_sent_in_the_clear_is_answered_or_sent_on(deployed: Deployed) -> None:
-    """HT-016: a program that forgot the s fails until it is mended; a person's browser is sent on."""
+def test_tls_is_new_and_nothing_is_answered_without_it(deployed: Deployed) -> None:
     before = len(deployed.world.events())
-    issuer, port = deployed.rehearsal.issuer, deployed.rehearsal.nginx.plain
-    with httpx.Client(base_url=f"http://localhost:{port}") as plain:
-        for path in ("/token", "/introspect", "/userinfo", "/jwks", "/authorize", "/register", "/nowhere"):
-            for method in ("GET", "POST", "DELETE"):
-                answer = plain.request(method, path, headers={"Authorization": "Basic eDp5"})
-                assert answer.status_code == 403, (method, path)
-                assert "Location" not in answer.headers
-                assert answer.json()["error_description"] == "This server is reached by https alone."
-        for path in ("/", "/login", "/account"):
-            assert plain.post(path, data={"password": "x"}).status_code == 403
-            sent_on = plain.get(path, params={"token": "secret"})
-            assert (sent_on.status_code, sent_on.headers["Location"]) == (301, f"{issuer}{path}")
-        page = plain.get("/nowhere", headers={"Accept": "text/html"})
-        assert "https alone" in page.text
-    assert "Strict-Transport-Security" not in page.headers
-    # and http to the port of https
-    with socket.create_connection(("127.0.0.1", deployed.rehearsal.port), timeout=5) as wire:
-        wire.sendall(request(["Host: localhost", "Content-Length: 0"]))
-        [answer] = answers(everything(wire))
-    assert (answer.status, b"malformed" in answer.body, "Location" in answer.head) == (400, True, False)
+    only_the_newest(deployed.rehearsal.port, deployed.rehearsal.ca)
+    nothing_in_the_clear(deployed.rehearsal.port, deployed.rehearsal.nginx.plain)
     assert len(deployed.world.events()) == before
 
 
