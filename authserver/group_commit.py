@@ -109,12 +109,18 @@ class GroupCommit:
         for job in batch:
             if job.insert is not None:
                 rows.setdefault(job.insert, []).extend(job.rows)
-        with self._database.writing() as connection:
-            values = [None if job.work is None else job.work(connection) for job in batch]
-            for insert, added in rows.items():
-                insert.execute(connection, added)
-        for job, value in zip(batch, values, strict=True):
-            job.value, job.done = value, True
+        if all(job.work is None for job in batch):
+            with self._database.inserting() as cursor:
+                for insert, added in rows.items():
+                    insert.run(cursor, added)
+        else:
+            with self._database.writing() as connection:
+                for job in batch:
+                    job.value = None if job.work is None else job.work(connection)
+                for insert, added in rows.items():
+                    insert.execute(connection, added)
+        for job in batch:
+            job.done = True
 
 
 def _lost(error: Exception) -> bool:

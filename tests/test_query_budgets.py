@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 import pytest
 from journey import Journey
@@ -12,6 +14,7 @@ from plugins.people import Browser, add_user
 from registering import OWN, call, invite, manage, registered
 from sqlalchemy import event
 
+from authserver.db import Insert
 from authserver.services import Services
 
 
@@ -24,9 +27,16 @@ def statements(services: Services) -> Iterator[list[str]]:
         if not statement.startswith(("BEGIN", "PRAGMA")):
             seen.append(" ".join(statement.split()[:4]))
 
+    def note_insert(insert: Insert, cursor: Any, rows: Any) -> None:
+        note(None, cursor, insert._sql)
+        run(insert, cursor, rows)
+
+    run = Insert.run
     event.listen(services.database.engine, "before_cursor_execute", note)
     try:
-        yield seen
+        # what goes to the driver past the engine
+        with mock.patch.object(Insert, "run", note_insert):
+            yield seen
     finally:
         event.remove(services.database.engine, "before_cursor_execute", note)
 
