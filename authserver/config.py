@@ -79,6 +79,10 @@ class Settings(BaseSettings):
 
     # a shop to pay at, linked on the home page; the demo sets it
     demo_url: str = ""
+    # told in metadata (RFC 8414 §2), for those who make clients
+    service_documentation: str = ""
+    op_policy_uri: str = ""
+    op_tos_uri: str = ""
 
     # who people see that they are dealing with
     operator_name: str = Field("authserver", min_length=1, max_length=60)
@@ -123,11 +127,11 @@ class Settings(BaseSettings):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url")
+    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri")
     @classmethod
-    def _demo_url(cls, value: str) -> str:
+    def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
-            raise ValueError("the demo is an http(s) URL")
+            raise ValueError("this is an http(s) URL")
         return value
 
     @field_validator("trusted_peers", "metrics_networks", "outgoing_allow")

@@ -57,10 +57,11 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and the whole body."""
+    """A status, the whole body, and its media type in lower case, without parameters."""
 
     status: int
     body: bytes = field(repr=False)
+    media_type: str = ""
 
 
 class Outgoing:
@@ -122,7 +123,8 @@ class Outgoing:
                     received += chunk
                     if packed or len(received) > MAX_BYTES:
                         raise Failed("packed or too large")
-                return Answer(response.status, bytes(received))
+                kind = told.get(b"content-type", b"").partition(b";")[0].strip()
+                return Answer(response.status, bytes(received), kind.decode("latin-1"))
         except (*_BROKEN, OSError, ValueError) as error:
             raise Failed(type(error).__name__) from error
 

@@ -42,6 +42,8 @@ class Policy:
     auth_methods: frozenset[str]
     redirect_hosts: frozenset[str] = frozenset()
     authorization_details_types: frozenset[str] = frozenset()
+    subject_types: frozenset[str] = frozenset({"public", "pairwise"})
+    access_token_formats: frozenset[str] = frozenset({"jwt"})
     networks: tuple[str, ...] = ()
     profile: str = "oauth21"
     tier: str = "standard"
@@ -174,6 +176,8 @@ def _judge(policy: Policy, clients: int, days: int) -> None:
         raise Invalid("An invitation allows at least one grant type.")
     if not policy.auth_methods:
         raise Invalid("An invitation allows at least one authentication method.")
+    if not policy.subject_types or not policy.access_token_formats:
+        raise Invalid("An invitation allows at least one subject type and one form of access tokens.")
     if "authorization_code" in policy.grant_types and not policy.redirect_hosts:
         raise Invalid("With authorization_code name at least one redirect host.")
     if policy.client_state not in ("pending", "active"):

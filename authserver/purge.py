@@ -10,7 +10,7 @@ from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
 from .models.replay import Replay
 from .models.session import Session
-from .models.token import RefreshToken, Revocation
+from .models.token import ReferenceToken, RefreshToken, Revocation
 from .models.user import UserLink
 
 BATCH = 1000
@@ -23,7 +23,7 @@ INTERACTION_KEPT = 3600
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ClientSecret, Session, UserLink):
+    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)

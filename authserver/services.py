@@ -44,6 +44,7 @@ from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
+from .oauth.subjects import Subjects
 from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import Outgoing
@@ -85,6 +86,7 @@ class Services:
     password_rules: PasswordRules
     password_reset: PasswordReset
     password_change: PasswordChange
+    subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
     interactions: Interactions
@@ -120,7 +122,8 @@ def build(app: Flask, settings: Settings) -> Services:
     revocations = Revocations(settings, database, versions, keys, audit)
     authorizations = Authorizations(settings, clients, revocations, audit)
     outgoing = Outgoing(settings)
-    backchannel_logout = BackchannelLogout(settings, database, clients, keys, outgoing, audit)
+    subjects = Subjects(database, clients, master)
+    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, outgoing, audit)
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
@@ -136,7 +139,7 @@ def build(app: Flask, settings: Settings) -> Services:
 
     users = Users(database, versions, audit, person_ends)
     links = Links(database, versions, users, audit)
-    tokens = Tokens(settings, database, keys, audit, clients, users)
+    tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
@@ -149,10 +152,10 @@ def build(app: Flask, settings: Settings) -> Services:
         scopes,
         throttle,
         tokens,
-        IdTokens(settings, keys),
+        IdTokens(settings, keys, users, subjects),
         SingleUse(settings, database, authorizations, audit, master),
         revocations,
-        UserInfo(tokens, clients, users, throttle),
+        UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
     )
@@ -190,6 +193,7 @@ def build(app: Flask, settings: Settings) -> Services:
         password_rules=PasswordRules(audit, settings),
         password_reset=PasswordReset(links, passwords),
         password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
+        subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
         interactions=interactions,
@@ -199,7 +203,7 @@ def build(app: Flask, settings: Settings) -> Services:
         ),
         accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
         revocations=revocations,
-        end_session=EndSession(settings, master, clients, keys, throttle, audit),
+        end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
         registration=registration,
         server=server,

@@ -8,7 +8,8 @@ import pytest
 from services import PostgresCluster, RedisServer, postgres_missing, redis_missing
 
 pytest_plugins = [
-    "plugins.skips", "plugins.spec", "plugins.groups", "plugins.app", "plugins.people", "asking",
+    "plugins.skips", "plugins.spec", "plugins.groups",
+    "plugins.app", "plugins.databases", "plugins.people", "asking",
 ]  # fmt: skip
 
 

@@ -33,11 +33,16 @@ class Heard:
 
 
 class Receiver:
-    """Answers every POST with ``status``, every GET with ``page``; ``meanwhile`` runs before the answer."""
+    """Answers every POST with ``status``, every GET with ``page``; ``meanwhile`` runs before the answer.
+
+    ``page_status`` and ``page_headers`` are of the page.
+    """
 
     def __init__(self, status: int = 200) -> None:
         self.status = status
         self.page = b""
+        self.page_status = 200
+        self.page_headers: dict[str, str] = {}
         self.heard: list[Heard] = []
         self.meanwhile: Callable[[], None] = lambda: None
         receiver = self
@@ -56,7 +61,9 @@ class Receiver:
 
             def do_GET(self) -> None:
                 receiver.heard.append(Heard("GET", self.path, "", ""))
-                self.send_response(200)
+                self.send_response(receiver.page_status)
+                for name, value in receiver.page_headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(receiver.page)))
                 self.end_headers()
                 self.wfile.write(receiver.page)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from click.testing import Result
 from joserfc.jwk import ECKey
+from receiver import Receiver
 from test_cli import Run, made, run  # noqa: F401 - the fixture
 
 
@@ -131,3 +132,66 @@ def test_where_people_go_and_what_a_client_hears_when_they_sign_out(run: Run) ->
     assert [shown(run, client)[name] for name in names] == [[other[1], other[3]], None, True]
     assert run("clients", "logout-uris", client).exit_code == 0
     assert [shown(run, client)[name] for name in names] == [[], None, False]
+
+
+def test_ids_of_people_are_set_when_a_client_is_made_and_changed_only_on_purpose(run: Run) -> None:  # noqa: F811
+    at, elsewhere = "https://shop.example/cb", "https://other.example/cb"
+    pairwise = ("--subject-type", "pairwise")
+    shop = made(run, "--name", "x", "--grant", "authorization_code", "--redirect-uri", at, *pairwise)
+    client_id = shop["client_id"]
+    row = shown(run, client_id)
+    assert (row["subject_type"], row["sector"]) == ("pairwise", "shop.example")
+    several = create(run, "--redirect-uri", at, "--redirect-uri", elsewhere, *pairwise)
+    assert several.exit_code != 0
+    assert "sector_identifier_uri" in several.output
+    # its addresses stay within the sector
+    assert run("clients", "redirect-uris", client_id, "https://shop.example/other").exit_code == 0
+    for uris in ((elsewhere,), (at, elsewhere)):
+        assert run("clients", "redirect-uris", client_id, *uris).exit_code != 0
+    refused = run("clients", "subjects", client_id, "public")
+    assert refused.exit_code != 0
+    assert "--yes" in refused.output
+    # to say what is true already changes nothing
+    assert run("clients", "subjects", client_id, "pairwise").exit_code == 0
+    assert run("clients", "subjects", client_id, "public", "--yes").exit_code == 0
+    row = shown(run, client_id)
+    assert (row["subject_type"], row["sector"]) == ("public", None)
+    assert run("clients", "redirect-uris", client_id, elsewhere).exit_code == 0
+
+
+def test_a_sector_identifier_uri_is_looked_at_from_the_command_line_too(run: Run) -> None:  # noqa: F811
+    with Receiver() as sector:
+        sector.page_headers = {"Content-Type": "application/json"}
+        at = "https://shop.example/cb"
+        given = ("--redirect-uri", at, "--subject-type", "pairwise", "--sector-identifier-uri", sector.uri)
+        for page in (b"[]", b"nothing"):
+            sector.page = page
+            assert create(run, *given).exit_code != 0
+        sector.page = json.dumps([at]).encode()
+        client = made(run, "--name", "x", "--grant", "authorization_code", *given)
+        assert shown(run, client["client_id"])["sector"] == "127.0.0.1"
+        # at a change of its addresses as well
+        moved = ("clients", "redirect-uris", client["client_id"], "https://shop.example/other")
+        assert run(*moved).exit_code != 0
+        sector.page = json.dumps([at, "https://shop.example/other"]).encode()
+        assert run(*moved).exit_code == 0
+    inside = ("--redirect-uri", at, "--sector-identifier-uri", "https://10.0.0.5/sector.json")
+    assert create(run, *inside).exit_code != 0
+
+
+def test_an_operator_chooses_what_a_client_gets(run: Run) -> None:  # noqa: F811
+    at = ("--redirect-uri", "https://shop.example/cb")
+    client = made(
+        run, "--name", "x", "--grant", "authorization_code", *at, "--token-format", "opaque",
+        "--userinfo-alg", "RS256", "--initiate-login-uri", "https://shop.example/login",
+    )  # fmt: skip
+    row = shown(run, client["client_id"])
+    assert (row["access_token_format"], row["userinfo_alg"]) == ("opaque", "RS256")
+    assert row["initiate_login_uri"] == "https://shop.example/login"
+    assert "RS256" in run("keys", "list").output
+    assert run("clients", "answers", client["client_id"], "--userinfo-alg", "EdDSA").exit_code == 0
+    row = shown(run, client["client_id"])
+    assert (row["access_token_format"], row["userinfo_alg"]) == ("jwt", "EdDSA")
+    assert "EdDSA" in run("keys", "list").output
+    for wrong in ("http://shop.example/login", "javascript:alert(1)", "https://shop.example/login?iss=x"):
+        assert create(run, *at, "--initiate-login-uri", wrong).exit_code != 0

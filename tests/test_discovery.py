@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from assertions import Signer, register
 from journey import CALLBACK, SCOPES, Journey, claims_of, header_of
@@ -10,6 +12,7 @@ from sqlalchemy import update
 
 from authserver.db import table_of
 from authserver.models.client import Client
+from authserver.oauth.discovery import metadata
 
 CODE = ["authorization_code", "refresh_token"]
 PATHS = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
@@ -104,13 +107,17 @@ def test_a_scope_that_nobody_owns_is_not_advertised(world: World) -> None:
 def test_what_people_and_id_tokens_get_is_advertised_and_works(world: World) -> None:
     metadata = world.send("GET", PATHS[1]).json
     assert metadata["response_types_supported"] == ["code"]
-    assert metadata["subject_types_supported"] == ["public"]
+    assert metadata["subject_types_supported"] == ["public", "pairwise"]
     assert metadata["code_challenge_methods_supported"] == ["S256"]
     assert metadata["authorization_response_iss_parameter_supported"] is True
     for name in ("request_parameter_supported", "request_uri_parameter_supported"):
         assert metadata[name] is False
+    assert metadata["claims_parameter_supported"] is True
+    assert metadata["claim_types_supported"] == ["normal"]
+    assert not {"display_values_supported", "claims_locales_supported"} & set(metadata)
     journey = Journey(world)
     algs = metadata["id_token_signing_alg_values_supported"]
+    assert metadata["userinfo_signing_alg_values_supported"] == algs
     clients = {alg: ("none", ["authorization_code"]) for alg in algs}
     assert {"RS256", "ES256"} <= set(clients)
     journey.prepare(clients=clients)
@@ -118,8 +125,11 @@ def test_what_people_and_id_tokens_get_is_advertised_and_works(world: World) -> 
         world.services.rotation.ensure(alg)
         with world.services.clients._changing(alg) as connection:
             row = table_of(Client)
-            connection.execute(update(row).where(row.c.client_id == alg).values(id_token_alg=alg))
-        assert header_of(journey.tokens(alg)["id_token"])["alg"] == alg
+            values = {"id_token_alg": alg, "userinfo_alg": alg}
+            connection.execute(update(row).where(row.c.client_id == alg).values(values))
+        tokens = journey.tokens(alg)
+        assert header_of(tokens["id_token"])["alg"] == alg
+        assert header_of(journey.userinfo(tokens["access_token"]).text)["alg"] == alg
 
 
 def test_a_new_scope_is_advertised_at_once(world: World) -> None:
@@ -129,3 +139,34 @@ def test_a_new_scope_is_advertised_at_once(world: World) -> None:
     world.services.scopes.remove("payments:cancel")
     world.services.versions.forget()
     assert "payments:cancel" not in world.send("GET", PATHS[0]).json["scopes_supported"]
+
+
+@pytest.mark.spec("OpenID Connect Discovery 1.0", "3")
+def test_every_claim_of_a_person_that_is_advertised_can_be_asked_for_alone(world: World) -> None:
+    metadata = world.send("GET", PATHS[1]).json
+    journey = Journey(world).prepare()
+    alone = set(metadata["claims_supported"]) - set(claims_of(journey.tokens(scope="openid")["id_token"]))
+    assert alone == {"name", "preferred_username", "email", "email_verified"}
+    for claim in alone:
+        body = journey.tokens(scope="openid", userinfo_claims=(claim,), id_token_claims=(claim,))
+        assert set(journey.userinfo(body["access_token"]).json) == {"sub", claim}
+        assert alone & set(claims_of(body["id_token"])) == {claim}
+
+
+@pytest.mark.spec("RFC 8414", "2")
+def test_documentation_and_policies_are_told_where_there_are_some_and_nothing_is_told_empty(
+    make_world: Callable[..., World],
+) -> None:
+    names = ("service_documentation", "op_policy_uri", "op_tos_uri")
+    addresses = {name: f"https://docs.example/{name}" for name in names}
+    world = make_world(**addresses)
+    told = world.send("GET", PATHS[1]).json
+    assert addresses.items() <= told.items()
+    settings = {"payment_sca": "none", "profile": "production", "issuer": "https://auth.example"}
+    settings |= dict.fromkeys(names, "")
+    services = world.services
+    production = services.settings.model_copy(update=settings)
+    told = metadata(production, services.server, services.scopes)
+    assert "authorization_details_types_supported" not in told
+    assert not set(names) & set(told)
+    assert [name for name, value in told.items() if value in ("", [])] == []

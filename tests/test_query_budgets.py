@@ -118,7 +118,7 @@ def test_userinfo_costs_one_read(journey: Journey) -> None:
     token = journey.tokens()["access_token"]
     with statements(journey.world.services) as seen:
         assert journey.userinfo(token).status_code == 200
-    assert seen == ["SELECT revocation.kind FROM revocation"]
+    assert seen == ["SELECT authorization.user_id, EXISTS (SELECT"]
 
 
 def test_introspection_of_a_persons_token_costs_what_a_clients_does(journey: Journey) -> None:
@@ -126,7 +126,7 @@ def test_introspection_of_a_persons_token_costs_what_a_clients_does(journey: Jou
     journey.active(token)
     with statements(journey.world.services) as seen:
         assert journey.active(token)
-    assert seen == ["SELECT revocation.kind FROM revocation", "INSERT INTO audit_event (at_ms,"]
+    assert seen == ["SELECT authorization.user_id, EXISTS (SELECT", "INSERT INTO audit_event (at_ms,"]
 
 
 def test_revoking_a_refresh_token_is_one_read_and_one_transaction(journey: Journey) -> None:
@@ -259,3 +259,55 @@ def test_looking_after_a_registration_is_one_read_and_what_it_changes(warm: Worl
             document = OWN | {"client_id": told["client_id"]} if method == "PUT" else None
             assert manage(warm, method, told, document).status_code in (200, 204)
         assert [s.split()[0] for s in seen] == expected, method
+
+
+def test_an_opaque_token_costs_its_row_and_each_question_about_it_one_read_more(journey: Journey) -> None:
+    world = journey.world
+    for client_id in ("shop", "svc1"):
+        world.services.clients.set_answers(client_id, "opaque", None)
+    body = journey.tokens()
+    world.access_token()
+    journey.userinfo(body["access_token"])
+    world.services.versions.current()
+    code = journey.code()
+    with statements(world.services) as seen:
+        own = world.access_token()
+    assert [s.split()[0] for s in seen] == ["INSERT", "INSERT"]
+    budgets = [
+        # the code or refresh token; spent, alive, its successor, the access token, on record
+        (lambda: journey.redeem(code), ["SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "INSERT"]),
+        (
+            lambda: journey.refresh(body["refresh_token"]),
+            ["SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "INSERT"],
+        ),
+        # the token, and whether it still counts
+        (lambda: journey.userinfo(body["access_token"]), ["SELECT", "SELECT"]),
+        (
+            lambda: world.post("/introspect", as_="rs_payments", form={"token": own}),
+            ["SELECT", "SELECT", "INSERT"],
+        ),
+        # what was never given out is told by its form, or by one look
+        (
+            lambda: world.post("/introspect", as_="rs_payments", form={"token": f"at_{'x' * 43}"}),
+            ["SELECT", "INSERT"],
+        ),
+        (lambda: world.post("/introspect", as_="rs_payments", form={"token": "at_x"}), ["INSERT"]),
+    ]
+    for ask, expected in budgets:
+        with statements(world.services) as seen:
+            assert ask().status_code == 200
+        assert [s.split()[0] for s in seen] == expected
+
+
+def test_pairwise_subjects_cost_no_statement_once_the_process_has_their_key(journey: Journey) -> None:
+    world = journey.world
+    world.services.clients.set_subjects("shop", "pairwise", None)
+    journey.tokens()
+    world.services.versions.current()
+    code = journey.code(scope="openid")
+    with statements(world.services) as seen:
+        tokens = journey.redeem(code).json
+    assert [s.split()[0] for s in seen] == ["SELECT", "UPDATE", "SELECT", "INSERT", "INSERT"]
+    with statements(world.services) as seen:
+        assert journey.userinfo(tokens["access_token"]).json["sub"] != journey.user_id
+    assert [s.split()[0] for s in seen] == ["SELECT"]

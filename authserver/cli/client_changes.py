@@ -6,10 +6,13 @@ from typing import BinaryIO
 
 import click
 
+from ..clients import sectors
+from ..clients.metadata import TOKEN_FORMATS
+from ..config import ID_TOKEN_ALGS
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..tiers import known
-from .clients import address, clients, keys_of, known_client, row_of
+from .clients import address, clients, confirm_sector, keys_of, known_client, row_of
 from .rooms import json_option, open_rooms, show
 
 __all__ = ["clients"]
@@ -66,9 +69,58 @@ def redirect_uris(client_id: str, uris: tuple[str, ...], as_json: bool) -> None:
       authserver clients redirect-uris web-shop https://shop.example/callback
     """
     wanted = list(dict.fromkeys(uris))
-    open_rooms().clients.set_redirect_uris(client_id, wanted)
+    services = open_rooms()
+    confirm_sector(services, known_client(client_id).sector_identifier_uri, wanted)
+    services.clients.set_redirect_uris(client_id, wanted)
     told = {"client_id": client_id, "redirect_uris": wanted}
     show(told, as_json, f"Codes of {client_id} go to {', '.join(wanted)}.")
+
+
+@clients.command()
+@click.argument("client_id")
+@click.argument("subject_type", type=click.Choice(sectors.SUBJECT_TYPES))
+@click.option("--sector-identifier-uri", help="Where its sector lists all its redirect URIs.")
+@click.option("--yes", is_flag=True, help="People will be strangers to the client: do it all the same.")
+@json_option
+def subjects(
+    client_id: str, subject_type: str, sector_identifier_uri: str | None, yes: bool, as_json: bool
+) -> None:
+    """Set by which ids a client knows people: everybody's own, or those of its sector.
+
+    \b
+    Examples:
+      authserver clients subjects web-shop pairwise --yes
+      authserver clients subjects web-shop pairwise --sector-identifier-uri https://shop.example/sector.json
+    """
+    services, client = open_rooms(), known_client(client_id)
+    confirm_sector(services, sector_identifier_uri, client.redirect_uris)
+    new = sectors.sector_of(client.redirect_uris, sector_identifier_uri) if subject_type == "pairwise" else ""
+    if (client.subject_type, client.sector) != (subject_type, new) and not yes:
+        raise Invalid("The client will know all people by other ids from then on. Say --yes if it shall.")
+    services.clients.set_subjects(client_id, subject_type, sector_identifier_uri)
+    row = row_of(known_client(client_id))
+    show(row, as_json, f"{client_id} knows people by {subject_type} ids{f' of {new}' if new else ''}.")
+
+
+@clients.command()
+@click.argument("client_id")
+@click.option("--token-format", type=click.Choice(TOKEN_FORMATS), default="jwt", show_default=True)
+@click.option("--userinfo-alg", type=click.Choice(ID_TOKEN_ALGS), help="Signs its UserInfo answers.")
+@json_option
+def answers(client_id: str, token_format: str, userinfo_alg: str | None, as_json: bool) -> None:
+    """Set what a client gets: the form of its access tokens, and UserInfo signed or plain.
+
+    \b
+    Examples:
+      authserver clients answers web-shop --token-format opaque
+      authserver clients answers web-shop --userinfo-alg ES256
+    """
+    services = open_rooms()
+    if userinfo_alg:
+        services.rotation.ensure(userinfo_alg)
+    services.clients.set_answers(client_id, token_format, userinfo_alg)
+    told = f"{token_format} access tokens, and UserInfo {userinfo_alg or 'unsigned'}"
+    show(row_of(known_client(client_id)), as_json, f"{client_id} gets {told}.")
 
 
 @clients.command("logout-uris")

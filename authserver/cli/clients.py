@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import click
 
 from .. import jwks
-from ..clients import ClientRecord
-from ..clients.metadata import AUTH_METHODS
+from ..clients import ClientRecord, sectors
+from ..clients.metadata import AUTH_METHODS, TOKEN_FORMATS
 from ..clients.registry import NO_SUCH_CLIENT
-from ..config import SIGNING_ALGS
+from ..config import ID_TOKEN_ALGS, SIGNING_ALGS
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
@@ -20,7 +21,6 @@ from ..tiers import known
 from .rooms import json_option, open_rooms, show, table
 
 GRANTS = ("client_credentials", "authorization_code", "refresh_token")
-ID_TOKEN_ALGS = ("ES256", "RS256", "PS256", "EdDSA")
 COLUMNS = ["client_id", "client_name", "state", "tier", "token_endpoint_auth_method", "scopes"]
 
 
@@ -41,6 +41,11 @@ def clients() -> None:
 @click.option("--without-pkce", is_flag=True, help="Let this confidential client do without PKCE.")
 @click.option("--details-type", "details", multiple=True, type=click.Choice(sorted(rar.TYPES)))
 @click.option("--id-token-alg", type=click.Choice(ID_TOKEN_ALGS), default="ES256", show_default=True)
+@click.option("--userinfo-alg", type=click.Choice(ID_TOKEN_ALGS), help="Signs its UserInfo answers.")
+@click.option("--subject-type", type=click.Choice(sectors.SUBJECT_TYPES), default="public", show_default=True)
+@click.option("--sector-identifier-uri", help="Where its sector lists all its redirect URIs.")
+@click.option("--token-format", type=click.Choice(TOKEN_FORMATS), default="jwt", show_default=True)
+@click.option("--initiate-login-uri", help="Where a login at the client begins, for people who start here.")
 @click.option("--jwks", "keys", type=click.File("rb"), help="Its public keys: a file with a JWK Set.")
 @click.option("--jwks-uri", help="Where it publishes its public keys.")
 @click.option("--post-logout-redirect-uri", "after", multiple=True, help="Where its people go then.")
@@ -87,10 +92,18 @@ def create(as_json: bool, **given: Any) -> None:
         **keys_of(services, given["keys"], given["jwks_uri"]),
         "post_logout_redirect_uris": list(dict.fromkeys(given["after"])),
         "backchannel_logout_uri": address(services, given["backchannel"], "backchannel_logout_uri"),
+        "userinfo_alg": given["userinfo_alg"],
+        "subject_type": given["subject_type"],
+        "sector_identifier_uri": given["sector_identifier_uri"],
+        "access_token_format": given["token_format"],
+        "initiate_login_uri": given["initiate_login_uri"],
         "tier": given["tier"],
     }
+    confirm_sector(services, given["sector_identifier_uri"], given["redirect_uris"])
     if "authorization_code" in given["grants"]:
         services.rotation.ensure(given["id_token_alg"])
+    if given["userinfo_alg"]:
+        services.rotation.ensure(given["userinfo_alg"])
     if not given["name"].strip() or len(given["name"]) > 100:
         raise Invalid("The name is 1 to 100 characters.")
     if not given["grants"] and not given["audience"] and given["auth_method"] != "none":
@@ -181,6 +194,14 @@ def address(services: Services, uri: str | None, name: str) -> str | None:
     return uri
 
 
+def confirm_sector(services: Services, uri: str | None, redirect_uris: Iterable[str]) -> None:
+    """What is at ``uri``, if there is one, lists all of ``redirect_uris``; Invalid otherwise."""
+    if uri is not None:
+        sectors.confirm(
+            services.outgoing, str(address(services, uri, "sector_identifier_uri")), redirect_uris
+        )
+
+
 def known_client(client_id: str) -> ClientRecord:
     client = open_rooms().clients.get(client_id)
     if client is None:
@@ -206,6 +227,12 @@ def row_of(client: ClientRecord) -> dict[str, Any]:
         "require_pkce": client.require_pkce,
         "authorization_details_types": sorted(client.authorization_details_types),
         "id_token_alg": client.id_token_alg,
+        "userinfo_alg": client.userinfo_alg,
+        "subject_type": client.subject_type,
+        "sector": client.sector or None,
+        "sector_identifier_uri": client.sector_identifier_uri,
+        "access_token_format": client.access_token_format,
+        "initiate_login_uri": client.initiate_login_uri,
         "scopes": sorted(client.scopes),
         "networks": client.networks,
         "audience": client.audience,

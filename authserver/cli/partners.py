@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ..clients.metadata import AUTH_METHODS
+from ..clients.metadata import AUTH_METHODS, TOKEN_FORMATS
+from ..clients.sectors import SUBJECT_TYPES
 from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
@@ -44,6 +45,20 @@ def partners() -> None:
     help="May repeat; all of them if left out.",
 )
 @click.option("--details-type", "details", multiple=True, type=click.Choice(sorted(rar.TYPES)))
+@click.option(
+    "--subject-type",
+    "subject_types",
+    multiple=True,
+    type=click.Choice(SUBJECT_TYPES),
+    help="By which ids its clients may know people; both if left out.",
+)
+@click.option(
+    "--token-format",
+    "formats",
+    multiple=True,
+    type=click.Choice(TOKEN_FORMATS),
+    help="Of its clients' access tokens; jwt if left out.",
+)
 @click.option("--network", "networks", multiple=True, help="A CIDR range its clients may call from.")
 @click.option("--tier", default="standard", show_default=True, help="The rate tier of its clients.")
 @click.option("--clients", default=1, show_default=True, help="How many clients it may register.")
@@ -74,6 +89,8 @@ def invite(as_json: bool, **given: Any) -> None:
         auth_methods=frozenset(given["methods"] or AUTH_METHODS),
         redirect_hosts=frozenset(given["hosts"]) | ({"localhost"} if given["sandbox"] else set()),
         authorization_details_types=frozenset(given["details"]),
+        subject_types=frozenset(given["subject_types"] or SUBJECT_TYPES),
+        access_token_formats=frozenset(given["formats"] or ("jwt",)),
         networks=tuple(parse_networks(given["networks"])),
         tier=given["tier"],
         client_state="active" if given["sandbox"] else "pending",
@@ -130,5 +147,7 @@ def _row(invitation: Invitation) -> dict[str, Any]:
         "auth_methods": sorted(policy.auth_methods),
         "redirect_hosts": sorted(policy.redirect_hosts),
         "authorization_details_types": sorted(policy.authorization_details_types),
+        "subject_types": sorted(policy.subject_types),
+        "access_token_formats": sorted(policy.access_token_formats),
         "networks": list(policy.networks),
     }

@@ -1,8 +1,8 @@
 """Clients: their records, their secrets, and what operators do to them."""
 
+from .changes import Clients
 from .record import ClientRecord, ResourceServerRecord, is_client_id
 from .registrations import Registration, Registrations, Spent
-from .registry import Clients
 from .scopes import ScopeRecord, Scopes
 from .secrets import SecretHasher
 

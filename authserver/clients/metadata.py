@@ -8,10 +8,11 @@ from typing import Any
 from .. import jwks
 from ..errors import Invalid
 from ..visible_text import shows
-from . import redirect_uris
+from . import login_uris, redirect_uris, sectors
 
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 AUTH_METHODS = (*SECRET_METHODS, "private_key_jwt", "none")
+TOKEN_FORMATS = ("jwt", "opaque")
 # what a client has unless its registration says otherwise
 DEFAULTS: dict[str, Any] = {
     "application_type": "web",
@@ -25,6 +26,12 @@ DEFAULTS: dict[str, Any] = {
     "backchannel_logout_session_required": False,
     "token_endpoint_auth_signing_alg": None,
     "default_max_age": None,
+    "userinfo_alg": None,
+    "subject_type": "public",
+    "sector": None,
+    "sector_identifier_uri": None,
+    "access_token_format": "jwt",
+    "initiate_login_uri": None,
 }
 
 
@@ -45,6 +52,11 @@ def judge(values: dict[str, Any]) -> None:
         raise Invalid("A client with authorization_code names where its codes go: a redirect URI.")
     if not values["require_pkce"] and method == "none":
         raise Invalid("A public client cannot do without PKCE (RFC 9700 §2.1.1).")
+    if values["access_token_format"] not in TOKEN_FORMATS:
+        raise Invalid(f"The form of access tokens is one of {', '.join(TOKEN_FORMATS)}.")
+    if values["initiate_login_uri"] is not None:
+        login_uris.validate(values["initiate_login_uri"])
+    judge_subjects(values)
     judge_keys(method, values["jwks"], values["jwks_uri"])
     judge_logout(
         values["post_logout_redirect_uris"], values["backchannel_logout_uri"], values["application_type"]
@@ -59,6 +71,16 @@ def judge_keys(method: str, keys: Any, uri: str | None) -> None:
         raise Invalid("A client with private_key_jwt registers its public keys: jwks or jwks_uri.")
     if keys is not None:
         jwks.parse(keys)
+
+
+def judge_subjects(values: dict[str, Any]) -> None:
+    """People have ids at the client as it says, in the sector that its addresses have; Invalid otherwise."""
+    if values["subject_type"] not in sectors.SUBJECT_TYPES:
+        raise Invalid(f"The subject type is one of {', '.join(sectors.SUBJECT_TYPES)}.")
+    pairwise = values["subject_type"] == "pairwise"
+    uri = values["sector_identifier_uri"]
+    if values["sector"] != (sectors.sector_of(values["redirect_uris"], uri) if pairwise else None):
+        raise Invalid("The addresses of a client stay within its sector: people would have other ids there.")
 
 
 def judge_logout(after: Sequence[str], backchannel: str | None, application_type: str) -> None:

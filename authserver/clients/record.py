@@ -63,6 +63,14 @@ class ClientRecord:
     assertion_alg: str | None = None
     # seconds, for requests without a max_age
     default_max_age: int | None = None
+    # what signs its UserInfo answers, or None
+    userinfo_alg: str | None = None
+    # public or pairwise, and the host within which people are the same to clients
+    subject_type: str = "public"
+    sector: str = ""
+    sector_identifier_uri: str | None = None
+    access_token_format: str = "jwt"  # noqa: S105 - the name of a form
+    initiate_login_uri: str | None = None
     # keyed digests of secrets that Argon2 has judged, with the time until which they hold (0: refused);
     # they end with this record
     verified: dict[bytes, int | None] = field(default_factory=dict, repr=False)
@@ -71,6 +79,16 @@ class ClientRecord:
     def active(self) -> bool:
         """Whether the client gets anything at all; pending and suspended ones do not."""
         return self.state == "active"
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether people have an id of their own at the clients of its sector."""
+        return self.subject_type == "pairwise"
+
+    @property
+    def opaque(self) -> bool:
+        """Whether its access tokens say nothing to those who hold them."""
+        return self.access_token_format == "opaque"  # noqa: S105 - the name of a form
 
     def identified_at(self, redirect_uri: str) -> bool:
         """Whether who gets a code at ``redirect_uri``, and tokens for it, is this client for certain."""

@@ -19,8 +19,8 @@ from ..errors import Invalid
 from ..models.partner import ClientRegistration
 from ..partners import Invitation, Partners
 from . import metadata
+from .changes import Clients
 from .metadata import SECRET_METHODS
-from .registry import Clients
 from .rows import clients, living
 
 table = table_of(ClientRegistration)
@@ -29,6 +29,8 @@ COLUMNS = (
     "client_name", "application_type", "redirect_uris", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "grant_types", "scopes", "authorization_details_types", "id_token_alg",
     "jwks", "jwks_uri", "default_max_age",
+    "userinfo_alg", "subject_type", "sector", "sector_identifier_uri", "access_token_format",
+    "initiate_login_uri",
     "post_logout_redirect_uris", "backchannel_logout_uri", "backchannel_logout_session_required",
 )  # fmt: skip
 NOBODY = bytes(32)

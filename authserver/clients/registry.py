@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from .. import clock, crypto, jwks
+from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
 from ..errors import Invalid
 from ..models.scope import Scope
-from . import audiences, metadata, redirect_uris, rows
+from . import audiences, metadata, rows, sectors
 from .metadata import SECRET_METHODS
 from .record import ClientRecord, is_client_id
 from .rows import clients, networks, resource_servers, secrets
@@ -37,8 +37,8 @@ class NewClient:
     hash: str | None = field(repr=False)
 
 
-class Clients:
-    """Reads clients for every request, and changes them for operators."""
+class Registry:
+    """Reads clients for every request, makes and ends them."""
 
     def __init__(self, database: Database, versions: Versions, audit: Audit, hasher: SecretHasher) -> None:
         self._database = database
@@ -81,6 +81,8 @@ class Clients:
         client_id = values.get("client_id") or crypto.random_bytes(16).hex()
         if not is_client_id(client_id):
             raise Invalid("A client id is up to 128 printable ASCII characters (RFC 6749 appendix A.1).")
+        if values["subject_type"] == "pairwise":
+            values["sector"] = sectors.sector_of(values["redirect_uris"], values["sector_identifier_uri"])
         metadata.judge(values)
         secret = hash_ = None
         if values["token_endpoint_auth_method"] in SECRET_METHODS:
@@ -155,86 +157,6 @@ class Clients:
             self._audit.record_in(
                 connection, Entry(Event.CLIENT_STATE_CHANGED, reason=state, client_id=client_id)
             )
-
-    def set_networks(self, client_id: str, cidrs: Sequence[str]) -> None:
-        """The client may call from ``cidrs`` (already parsed) alone; from everywhere if there are none."""
-        with self._changing(client_id) as connection:
-            connection.execute(delete(networks).where(networks.c.client_id == client_id))
-            self._set_networks(connection, client_id, cidrs)
-            detail = {"networks": list(cidrs)[:50], "count": len(cidrs)}
-            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
-
-    def set_tier(self, client_id: str, tier: str) -> None:
-        """The client's requests count in ``tier`` from now on."""
-        with self._changing(client_id, {"tier": tier}) as connection:
-            self._audit.record_in(
-                connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail={"tier": tier})
-            )
-
-    def networks_refused(self, client_id: str) -> None:
-        """The attempt to set a wrong allowlist is in the audit log."""
-        self._audit.record(Entry(Event.CLIENT_UPDATE_REJECTED, "denied", "ip_allowlist", client_id=client_id))
-
-    def set_redirect_uris(self, client_id: str, uris: Sequence[str]) -> None:
-        """Codes of the client go to ``uris`` alone from now on; Invalid for what may not be registered."""
-        client = rows.load(self._database, client_id)
-        if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
-        for uri in uris:
-            redirect_uris.validate(uri, client.application_type)
-        with self._changing(client_id, {"redirect_uris": list(uris)}) as connection:
-            detail = {"redirect_uris": list(uris)[:20]}
-            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
-
-    def set_keys(self, client_id: str, keys: dict[str, Any] | None, uri: str | None) -> None:
-        """The client's public keys are ``keys``, or those at ``uri``; Invalid for what cannot be read."""
-        client = rows.load(self._database, client_id)
-        if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
-        metadata.judge_keys(client.token_endpoint_auth_method, keys, uri)
-        with self._changing(client_id, {"jwks": keys, "jwks_uri": uri}) as connection:
-            detail = {"jwks_uri": uri, "kids": [key.kid for key in jwks.parse(keys)] if keys else []}
-            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
-
-    def set_logout(
-        self, client_id: str, after: Sequence[str], backchannel: str | None, session_required: bool = False
-    ) -> None:
-        """People of the client may go to ``after`` once signed out; it hears of that at ``backchannel``."""
-        client = rows.load(self._database, client_id)
-        if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
-        metadata.judge_logout(after, backchannel, client.application_type)
-        values = {
-            "post_logout_redirect_uris": list(after),
-            "backchannel_logout_uri": backchannel,
-            "backchannel_logout_session_required": session_required,
-        }
-        with self._changing(client_id, values) as connection:
-            detail = values | {"post_logout_redirect_uris": list(after)[:20]}
-            self._audit.record_in(connection, Entry(Event.CLIENT_UPDATED, client_id=client_id, detail=detail))
-
-    def rotate_secret(self, client_id: str, overlap: int = 0) -> str:
-        """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
-        client = rows.load(self._database, client_id)
-        if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
-        if client.token_endpoint_auth_method not in SECRET_METHODS:
-            raise Invalid("This client does not authenticate with a secret.")
-        secret, hash_ = self._hasher.make(client_id)
-        until = clock.now() + overlap
-        with self._changing(client_id) as connection:
-            mine = secrets.c.client_id == client_id
-            connection.execute(delete(secrets).where(mine, secrets.c.expires_at <= until))
-            if overlap:
-                connection.execute(update(secrets).where(mine).values(expires_at=until))
-            else:
-                connection.execute(delete(secrets).where(mine))
-            self._add_secret(connection, client_id, hash_)
-            self._audit.record_in(
-                connection,
-                Entry(Event.CLIENT_SECRET_ROTATED, client_id=client_id, detail={"overlap": overlap}),
-            )
-        return secret
 
     def new_secret(self, client_id: str) -> tuple[str, str]:
         """A secret for a client that has none yet, and its hash for ``replacing``."""

@@ -64,4 +64,10 @@ def load(database: Database, client_id: str) -> ClientRecord | None:
         backchannel_logout_session_required=row["backchannel_logout_session_required"],
         assertion_alg=row["token_endpoint_auth_signing_alg"],
         default_max_age=row["default_max_age"],
+        userinfo_alg=row["userinfo_alg"],
+        subject_type=row["subject_type"],
+        sector=row["sector"] or "",
+        sector_identifier_uri=row["sector_identifier_uri"],
+        access_token_format=row["access_token_format"],
+        initiate_login_uri=row["initiate_login_uri"],
     )

@@ -3,14 +3,13 @@
 from .limits import LoginLimits
 from .password import PasswordHasher
 from .password_change import PasswordChange
-from .password_login import ACR_PASSWORD, Browser, PasswordLogin
+from .password_login import Browser, PasswordLogin
 from .password_reset import PasswordReset
 from .password_rules import PasswordRules
 from .session import Sessions
 from .session_view import SessionView
 
 __all__ = [
-    "ACR_PASSWORD",
     "Browser",
     "LoginLimits",
     "PasswordChange",

@@ -5,12 +5,13 @@ Whoever found an open session must not get further by it: not to the password, n
 
 from __future__ import annotations
 
+from .. import acr
 from ..audit import Entry, Event
 from ..db import Database
 from ..users import Attempts, Links, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
-from .password_login import ACR_PASSWORD, AMR_PASSWORD, Browser
+from .password_login import AMR_PASSWORD, Browser
 from .session import Sessions
 from .session_view import Login
 
@@ -59,7 +60,7 @@ class PasswordChange:
         return cookie
 
     def _set(self, user: UserRecord, new_hash: str, browser: Browser) -> str | None:
-        login = Login(user.user_id, ACR_PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
+        login = Login(user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
         with self._database.writing() as connection:
             # first, as where a link is used: two who wait for both must not hold one each
             self._links.end_in(connection, user.user_id)

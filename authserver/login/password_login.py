@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import acr
 from ..audit import Audit, Entry, Event
 from ..db import Database
 from ..users import Attempts, UserRecord, Users
@@ -12,7 +13,6 @@ from .password import PasswordHasher, usable
 from .session import Sessions
 from .session_view import Login
 
-ACR_PASSWORD = "urn:authserver:acr:password"  # noqa: S105 - the name of a class of logins
 AMR_PASSWORD = ("pwd",)  # RFC 8176 §2
 # What is entered as a name is cut here before it is looked up.
 MAX_LOGIN_NAME = 320
@@ -68,7 +68,7 @@ class PasswordLogin:
         return self._start(user, new_hash, browser)
 
     def _start(self, user: UserRecord, new_hash: str | None, browser: Browser) -> str | None:
-        login = Login(user.user_id, ACR_PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
+        login = Login(user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
         with self._database.writing() as connection:
             if held := self._attempts.succeeded_in(connection, user, new_hash):
                 cookie = self._sessions.start_in(connection, login, browser.session)

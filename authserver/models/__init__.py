@@ -13,6 +13,7 @@ from . import (
     scope,
     session,
     signing_key,
+    subject,
     token,
     user,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "scope",
     "session",
     "signing_key",
+    "subject",
     "token",
     "user",
 ]

@@ -47,6 +47,8 @@ class Authorization(Base):
     audience: Mapped[list[str]] = mapped_column(JSON)
     # as approved, debtor account included; null without any
     authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    # single claims by member, userinfo or id_token (OpenID Connect Core §5.5); null without any
+    claims: Mapped[dict[str, list[str]] | None] = mapped_column(JSON)
     acr: Mapped[str] = mapped_column(String(60))
     amr: Mapped[list[str]] = mapped_column(JSON)
     auth_time: Mapped[int] = mapped_column(BigInteger)

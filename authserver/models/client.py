@@ -34,6 +34,16 @@ class Client(Base):
     authorization_details_types: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     # what signs its ID tokens
     id_token_alg: Mapped[str] = mapped_column(String(10), server_default="ES256")
+    # what signs its UserInfo answers; null: they are plain JSON
+    userinfo_alg: Mapped[str | None] = mapped_column(String(10))
+    # public or pairwise (OpenID Connect Core §8); the sector is a host, and stays when addresses change
+    subject_type: Mapped[str] = mapped_column(String(10), server_default="public")
+    sector: Mapped[str | None] = mapped_column(String(255))
+    sector_identifier_uri: Mapped[str | None] = mapped_column(String(2048))
+    # jwt (RFC 9068) or opaque
+    access_token_format: Mapped[str] = mapped_column(String(10), server_default="jwt")
+    # where a login at this client begins (OpenID Connect Core §4)
+    initiate_login_uri: Mapped[str | None] = mapped_column(String(2048))
     # its public keys (RFC 7591 §2): by value, or where they are published; never both
     jwks: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     jwks_uri: Mapped[str | None] = mapped_column(String(2048))

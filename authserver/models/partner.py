@@ -27,6 +27,10 @@ class InitialAccessToken(Base):
     # exact host names, localhost, or an app's scheme with its colon
     redirect_hosts: Mapped[list[str]] = mapped_column(JSON)
     authorization_details_types: Mapped[list[str]] = mapped_column(JSON)
+    # public, pairwise (OpenID Connect Core §8)
+    subject_types: Mapped[list[str]] = mapped_column(JSON, server_default='["public", "pairwise"]')
+    # of its clients' access tokens: jwt, opaque
+    access_token_formats: Mapped[list[str]] = mapped_column(JSON, server_default='["jwt"]')
     # where its clients may call from; empty: everywhere
     networks: Mapped[list[str]] = mapped_column(JSON)
     profile: Mapped[str] = mapped_column(String(40))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -32,3 +34,13 @@ class RefreshToken(Base):
     used_at: Mapped[int | None] = mapped_column(BigInteger)
     # when it was given out a second time: to a client that had lost the answer, or to a thief
     repeated_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ReferenceToken(Base):
+    """An opaque access token as a digest, with what a JWT in its place would say; gone when it expires."""
+
+    __tablename__ = "reference_token"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    claims: Mapped[dict[str, Any]] = mapped_column(JSON)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)

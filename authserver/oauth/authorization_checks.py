@@ -9,22 +9,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .. import jws
 from ..audit import Event
 from ..clients.redirect_uris import is_registered
-from ..config import ID_TOKEN_ALGS
 from ..errors import ProtocolError
+from . import authentication_checks as authentication
 from . import rar, response_mode, scopes
 from .authorization_request import ENDPOINT, Draft, Rooms
 from .authorizations import OFFLINE
 from .response_mode import Target
 
-PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 # Scopes that the server itself answers for; they name no API.
 SERVER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
-MAX_HINT = 256
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 # RFC 6749 §4.1.2.1: neither tells a stranger whether the client exists
 _NOT_FOR_REDIRECTS = "The application that sent you here is unknown, or gave a wrong address to return to."
 # what a client's makers are told of authorization_details, by reason; docs/partner-tutorial.md has it all
@@ -122,19 +118,6 @@ def _grant(draft: Draft, _rooms: Rooms) -> None:
         raise draft.rejected("par_required", "This client must push its authorization requests.")
 
 
-def _request_object(draft: Draft, _rooms: Rooms) -> None:
-    # OpenID Connect Core §3.1.2.6
-    for name, error in (
-        ("request", "request_not_supported"),
-        ("request_uri", "request_uri_not_supported"),
-        ("registration", "registration_not_supported"),
-    ):
-        if draft.parameters.get(name) is not None:
-            raise draft.rejected(
-                name, "Request objects and registration by request are not supported.", error
-            )
-
-
 def _response_type(draft: Draft, _rooms: Rooms) -> None:
     response_type = draft.parameters.get("response_type")
     if response_type is None:
@@ -156,47 +139,6 @@ def _pkce(draft: Draft, _rooms: Rooms) -> None:
     if not _CHALLENGE.fullmatch(challenge):
         raise draft.rejected("pkce_challenge", "code_challenge is not an S256 challenge (RFC 7636).")
     draft.values["code_challenge"] = challenge
-
-
-def _prompt(draft: Draft, _rooms: Rooms) -> None:
-    prompt = frozenset((draft.parameters.get("prompt") or "").split(" ")) - {""}
-    if not prompt <= PROMPTS:
-        raise draft.rejected("prompt", "This prompt is not supported.")
-    if "none" in prompt and len(prompt) > 1:
-        raise draft.rejected("prompt_conflict", "prompt none stands alone.")
-    draft.values["prompt"] = prompt
-
-
-def _max_age(draft: Draft, _rooms: Rooms) -> None:
-    max_age = draft.parameters.get("max_age")
-    if max_age is None:
-        draft.values["max_age"] = draft.client.default_max_age
-        return
-    if not _SECONDS.fullmatch(max_age):
-        raise draft.rejected("max_age", "max_age is a number of seconds.")
-    draft.values["max_age"] = int(max_age)
-
-
-def _hints(draft: Draft, rooms: Rooms) -> None:
-    get = draft.parameters.get
-    login_hint = get("login_hint")
-    # more than a name is no hint
-    draft.values["login_hint"] = login_hint if login_hint and len(login_hint) <= MAX_HINT else None
-    draft.values["ui_locales"] = get("ui_locales")
-    draft.values["nonce"] = get("nonce")
-    draft.values["acr_values"] = tuple((get("acr_values") or "").split())
-    hint = get("id_token_hint")
-    if hint is None:
-        return
-    try:
-        claims = rooms.keys.verify(hint, ["jwt", ""], ID_TOKEN_ALGS)
-    except jws.Rejected as error:
-        raise draft.rejected("hint_invalid", "id_token_hint is not an ID token of this server.") from error
-    audience = claims.get("aud")
-    mine = draft.client_id in (audience if isinstance(audience, list) else [audience])
-    if claims.get("iss") != rooms.settings.issuer or not mine or not isinstance(claims.get("sub"), str):
-        raise draft.rejected("hint_invalid", "id_token_hint is not an ID token of this server.")
-    draft.values["hint_subject"] = claims["sub"]
 
 
 def _authorization_details(draft: Draft, rooms: Rooms) -> None:
@@ -269,14 +211,16 @@ CHECKS: tuple[Check, ...] = (
     Check("repetition", _repetition),
     Check("response_mode", _response_mode),
     Check("grant", _grant),
-    Check("request_object", _request_object),
+    Check("request_object", authentication.request_object),
     Check("response_type", _response_type),
     Check("pkce", _pkce),
-    Check("prompt", _prompt),
-    Check("max_age", _max_age),
-    Check("hints", _hints),
+    Check("prompt", authentication.prompt),
+    Check("max_age", authentication.max_age),
+    Check("preferences", authentication.preferences),
+    Check("id_token_hint", authentication.hint),
     Check("authorization_details", _authorization_details),
     Check("scope", _scope),
+    Check("claims", authentication.claims),
     Check("audience", _audience),
     Check("details_of_scopes", _details_of_scopes),
     Check("payment_once", _payment_once),

@@ -13,7 +13,7 @@ from ..clients import ClientRecord, Clients, Scopes
 from ..config import Settings
 from ..errors import ProtocolError
 from ..keys import KeyStore
-from . import authorization_parameters, rar
+from . import authorization_parameters, claims, rar
 from .authorization_parameters import Parameters
 from .response_mode import Target
 
@@ -25,7 +25,9 @@ class AuthorizationRequest:
     """A request that may be put before a person.
 
     ``audience`` is what its access tokens will be for: the API's, then the issuer with ``openid``.
-    ``hint_subject`` is whom a verified id_token_hint names. ``max_age`` is in seconds.
+    ``subjects`` are who alone may answer, as the client knows them; empty for anybody. ``max_age`` is in
+    seconds. One of ``acr_essential`` must be reached. ``userinfo_claims`` and ``id_token_claims`` are single
+    claims that the client may be told.
     """
 
     client_id: str
@@ -41,9 +43,13 @@ class AuthorizationRequest:
     prompt: frozenset[str] = frozenset()
     max_age: int | None = None
     login_hint: str | None = None
-    hint_subject: str | None = None
-    ui_locales: str | None = None
+    subjects: tuple[str, ...] = ()
+    # tags of BCP 47, the preferred one first
+    ui_locales: tuple[str, ...] = ()
     acr_values: tuple[str, ...] = ()
+    acr_essential: tuple[str, ...] = ()
+    userinfo_claims: tuple[str, ...] = ()
+    id_token_claims: tuple[str, ...] = ()
     code_challenge: str | None = None
     authorization_details: tuple[dict[str, Any], ...] | None = None
 
@@ -56,6 +62,12 @@ class AuthorizationRequest:
     def payment(self) -> dict[str, Any] | None:
         """The payment that is asked for, or None."""
         return rar.payment_of(self.authorization_details)
+
+    @property
+    def consent_scopes(self) -> tuple[str, ...]:
+        """The scopes whose sentences the person must have read; a single claim counts as its scope."""
+        of_claims = (claims.SCOPES[name] for name in (*self.userinfo_claims, *self.id_token_claims))
+        return tuple(dict.fromkeys((*self.scopes, *of_claims)))
 
     def to_json(self) -> dict[str, Any]:
         """JSON values of all that is not its default."""

@@ -23,6 +23,10 @@ from .payment import Account
 from .response_mode import Reply, error_reply, reply
 
 sessions = table_of(Session)
+ASK_FIRST = "The person would have to be asked first."
+REFUSALS = {
+    "unmet_authentication_requirements": "The authentication context class that was asked for is not reached."
+}
 
 
 class LoggedIn(Decided, Protocol):
@@ -98,7 +102,7 @@ class AuthorizationResponses:
                 raise Late
             entry = Entry(Event.AUTHZ_REJECTED, "denied", reason, request.client_id)
             self._audit.record_in(connection, entry)
-        return error_reply(request.target, self._issuer, error, "The person would have to be asked first.")
+        return error_reply(request.target, self._issuer, error, REFUSALS.get(error, ASK_FIRST))
 
     def _hold_in(self, connection: Connection, interaction: InteractionRecord, session: LoggedIn) -> None:
         """The interaction is finished by this transaction, and the session does not end before it."""

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
-from .. import clock, crypto
+from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
-from ..clients import Clients
+from ..clients import ClientRecord, Clients
 from ..config import Settings
 from ..db import table_of
 from ..models.authorization import Authorization, AuthorizationCode
 from ..models.session import Session
 from ..models.user import User
-from . import rar
+from . import claims, rar
 from .revocation import Revocations
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class AuthorizationRecord:
     scopes: tuple[str, ...]
     audience: tuple[str, ...]
     authorization_details: list[dict[str, Any]] | None
+    claims: dict[str, list[str]] | None
     acr: str
     amr: tuple[str, ...]
     auth_time: int
@@ -81,6 +82,15 @@ class AuthorizationRecord:
     def once(self) -> bool:
         """Whether it is for one payment: its code gives one access token, and nothing renews that."""
         return rar.payment_of(self.authorization_details) is not None
+
+    def single_claims(self, member: str, client: ClientRecord) -> list[str]:
+        """The single claims for ``userinfo`` or ``id_token`` whose scopes the client still has."""
+        return claims.within((self.claims or {}).get(member, ()), client.scopes)
+
+    def userinfo_claims(self, client: ClientRecord, scopes: Sequence[str]) -> list[str]:
+        """What UserInfo tells for a token of ``scopes`` besides the claims of these."""
+        names = self.single_claims("userinfo", client) if "openid" in scopes else []
+        return [name for name in names if claims.SCOPES[name] not in scopes]
 
     @classmethod
     def of(cls, row: RowMapping, prefix: str = "") -> Self:
@@ -123,7 +133,10 @@ class Authorizations:
                 sid=session.sid, offline=offline, scopes=list(request.scopes),
                 audience=[api for api in request.audience if api != self._issuer],
                 authorization_details=list(details) if details else None,
-                acr=session.acr, amr=list(session.amr), auth_time=session.auth_time,
+                claims=_single_claims(request),
+                # OpenID Connect Core §5.5.1.1: what was demanded is told, also where more was reached
+                acr=acr.met(session.acr, request.acr_essential) or session.acr,
+                amr=list(session.amr), auth_time=session.auth_time,
                 created_at=now, expires_at=max(ends, now + CODE_SECONDS),
             )
         )  # fmt: skip
@@ -223,3 +236,9 @@ class Authorizations:
             )
             self._audit.record_in(connection, entry)
         return len(rows)
+
+
+def _single_claims(request: AuthorizationRequest) -> dict[str, list[str]] | None:
+    """What was asked for by the ``claims`` parameter, to be told for as long as the authorization lasts."""
+    asked = {"userinfo": list(request.userinfo_claims), "id_token": list(request.id_token_claims)}
+    return {member: names for member, names in asked.items() if names} or None

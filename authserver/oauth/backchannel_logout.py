@@ -26,6 +26,7 @@ from ..models.client import Client
 from ..models.logout import LogoutDelivery
 from ..outgoing import Failed, Outgoing, Refused
 from .request import FORM
+from .subjects import Subjects
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +61,12 @@ class Delivery:
 class BackchannelLogout:
     """Queues and delivers logout tokens."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         settings: Settings,
         database: Database,
         clients: Clients,
+        subjects: Subjects,
         keys: KeyStore,
         outgoing: Outgoing,
         audit: Audit,
@@ -72,6 +74,7 @@ class BackchannelLogout:
         self._issuer = settings.issuer
         self._database = database
         self._clients = clients
+        self._subjects = subjects
         self._keys = keys
         self._outgoing = outgoing
         self._audit = audit
@@ -135,8 +138,8 @@ class BackchannelLogout:
             "iat": now,
             "exp": now + TOKEN_SECONDS,
             "jti": crypto.random_token(128),
-            "sub": user_id,
-            "sid": sid,
+            "sub": self._subjects.subject_of(client, user_id),
+            "sid": self._subjects.session_of(client, sid),
             "events": {EVENT: {}},
         }
         return self._keys.sign(TYP, claims, client.id_token_alg)

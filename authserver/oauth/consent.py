@@ -83,11 +83,11 @@ class Consents:
         # one that was withdrawn begins anew
         ended = row["ended_at"] is not None
         before, since = ([], now) if ended else (row["scopes"], row["created_at"])
-        added = request.scopes if request.authorization_details is None else ()
+        added = request.consent_scopes if request.authorization_details is None else ()
         scopes = sorted({*before, *added})
         values = {"scopes": scopes, "created_at": since, "updated_at": now, "ended_at": None}
         connection.execute(update(table).where(table.c.grant_id == row["grant_id"]).values(values))
-        detail: dict[str, Any] = {"grant_id": row["grant_id"], "scope": " ".join(request.scopes)}
+        detail: dict[str, Any] = {"grant_id": row["grant_id"], "scope": " ".join(request.consent_scopes)}
         if request.authorization_details is not None:
             detail["types"] = [element["type"] for element in request.authorization_details]
         entry = Entry(Event.CONSENT_GRANTED, client_id=request.client_id, user_id=user_id, detail=detail)
@@ -150,4 +150,4 @@ def _mine(client_id: str, user_id: str) -> Select[Any]:
 
 
 def _covers(row: Any, request: AuthorizationRequest) -> bool:
-    return row is not None and row["ended_at"] is None and set(request.scopes) <= set(row["scopes"])
+    return row is not None and row["ended_at"] is None and set(request.consent_scopes) <= set(row["scopes"])

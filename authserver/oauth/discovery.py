@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import acr
 from ..clients import Scopes
+from ..clients.sectors import SUBJECT_TYPES
 from ..config import ID_TOKEN_ALGS, SIGNING_ALGS, Settings
 from . import claims, pkce, rar, response_mode
-from .authorization_checks import PROMPTS
+from .authentication_checks import PROMPTS
 from .grants.base import PersonGrant
 from .introspection import IntrospectionEndpoint
 from .revocation import RevocationEndpoint
@@ -15,13 +17,12 @@ from .server import AuthorizationServer
 
 OWN_SCOPES = ("openid", "profile", "email", "offline_access")
 ID_TOKEN_CLAIMS = ("iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid")
-PASSWORD_ACR = "urn:authserver:acr:password"  # noqa: S105 - the name of a way to log in
 
 
 def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) -> dict[str, Any]:
     """The metadata document, derived from what is registered."""
     issuer = settings.issuer
-    return {
+    told = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
@@ -50,16 +51,23 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "end_session_endpoint": f"{issuer}/end_session",
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
-        "subject_types_supported": ["public"],
+        "subject_types_supported": list(SUBJECT_TYPES),
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGS),
-        "acr_values_supported": [PASSWORD_ACR],
+        "userinfo_signing_alg_values_supported": list(ID_TOKEN_ALGS),
+        "acr_values_supported": list(acr.reachable()),
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
+        "claim_types_supported": ["normal"],
         "prompt_values_supported": sorted(PROMPTS),
         # OpenID Connect Discovery §3 would have it true if it were left out
         "request_uri_parameter_supported": False,
         "request_parameter_supported": False,
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
         "protected_resources": sorted(api.audience for api in scopes.resource_servers()),
         # this server's own: the signed list of docs/validating-tokens.md
         "revocations_uri": f"{issuer}/revocations",
+        "service_documentation": settings.service_documentation,
+        "op_policy_uri": settings.op_policy_uri,
+        "op_tos_uri": settings.op_tos_uri,
     }
+    # RFC 8414 §3.2: "Claims with zero elements MUST be omitted from the response."
+    return {name: value for name, value in told.items() if value not in ("", [])}

@@ -10,6 +10,7 @@ from .. import jws
 from ..audit import Entry, Event
 from ..clients import ClientRecord
 from ..errors import ProtocolError
+from . import reference_tokens
 from .request import ProtocolRequest
 
 if TYPE_CHECKING:
@@ -61,12 +62,14 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         try:
             claims = self.server.tokens.read(text)
         except jws.Rejected as rejection:
-            self.server.audit.record(Entry(Event.JWT_REJECTED, "denied", rejection.reason, client.client_id))
+            if rejection.reason != reference_tokens.UNKNOWN:
+                entry = Entry(Event.JWT_REJECTED, "denied", rejection.reason, client.client_id)
+                self.server.audit.record(entry)
             return None, rejection.reason
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if client.audience not in audiences:
             return claims, "audience"
-        return claims, self.server.tokens.ended(claims)
+        return claims, self.server.tokens.standing(claims).reason
 
     def create_introspection_payload(self, token: dict[str, Any] | None) -> dict[str, Any]:
         """RFC 7662 §2.2: an inactive token tells nothing but that."""

@@ -13,16 +13,17 @@ from dataclasses import asdict, dataclass
 from .. import clock, crypto, jws
 from ..audit import Audit, Entry, Event
 from ..clients import Clients
-from ..config import ID_TOKEN_ALGS, Settings
+from ..config import Settings
 from ..errors import ProtocolError
 from ..keys import KeyStore
 from ..throttle import Throttle
-from . import request
+from . import id_token_hint, request
+from .id_token_hint import Hint
 from .request import HTTPRequest
 from .response_mode import Reply, Target
+from .subjects import Subjects
 
 ENDPOINT = "end_session"
-TYP = "jwt"
 MAC_PURPOSE = "end_session"
 # of what travels in a URL
 MAX_CARRIED = 4096
@@ -46,10 +47,6 @@ class LogoutRequest:
         """Whether an ID token of this server came with it."""
         return bool(self.session)
 
-    def names(self, sid: str, user_id: str) -> bool:
-        """Whether its hint was issued in this very session of this person."""
-        return self.session == _digest(sid, user_id)
-
     @property
     def location(self) -> str | None:
         """Where the browser goes when it is done, ``state`` as it came; None for a page of our own."""
@@ -61,11 +58,12 @@ class LogoutRequest:
 class EndSession:
     """Judges what arrives at the end-session endpoint, and keeps it on its way through the browser."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         settings: Settings,
         master: crypto.MasterKeys,
         clients: Clients,
+        subjects: Subjects,
         keys: KeyStore,
         throttle: Throttle,
         audit: Audit,
@@ -73,6 +71,7 @@ class EndSession:
         self._issuer = settings.issuer
         self._master = master
         self._clients = clients
+        self._subjects = subjects
         self._keys = keys
         self._throttle = throttle
         self._audit = audit
@@ -89,6 +88,14 @@ class EndSession:
             self._audit.record(Entry(Event.LOGOUT_REJECTED, "denied", error.reason, error.client_id))
             self._throttle.failed(ENDPOINT, incoming.address)
             raise
+
+    def names(self, asked: LogoutRequest, sid: str, user_id: str) -> bool:
+        """Whether the hint of ``asked`` was issued in this very session of this person."""
+        client = self._clients.get(asked.client_id)
+        if client is None or not asked.hinted:
+            return False
+        subject = self._subjects.subject_of(client, user_id)
+        return asked.session == _digest(self._subjects.session_of(client, sid), subject)
 
     def carry(self, asked: LogoutRequest) -> str:
         """``asked`` as a parameter that this server knows again for ``CARRIED_SECONDS``."""
@@ -113,9 +120,9 @@ class EndSession:
         return crypto.b64u(crypto.mac(key, payload.encode("utf-8", "surrogatepass")))
 
     def _judge(self, form: dict[str, str]) -> LogoutRequest:
-        hint, named = form.get("id_token_hint"), form.get("client_id", "")
-        claims = {} if hint is None else self._hint(hint)
-        client_id = str(claims.get("aud", named))
+        text, named = form.get("id_token_hint"), form.get("client_id", "")
+        hint = None if text is None else self._hint(text)
+        client_id = named if hint is None else hint.client_id
         if named not in ("", client_id):
             # RP-Initiated Logout §2: the client is the one that the ID token was issued to
             raise _rejected("client_mismatch", WRONG_HINT, client_id)
@@ -131,23 +138,16 @@ class EndSession:
             client_id=client_id,
             redirect_uri=uri,
             state=form.get("state") if uri is not None else None,
-            session=_digest(claims["sid"], claims["sub"]) if claims else "",
+            session="" if hint is None else _digest(hint.sid, hint.subject),
         )
 
-    def _hint(self, text: str) -> dict[str, str]:
-        """``aud``, ``sub`` and ``sid`` of an ID token of ours, expired or not; ProtocolError otherwise."""
+    def _hint(self, text: str) -> Hint:
+        """What an ID token of ours says, expired or not; ProtocolError otherwise."""
         try:
-            claims = self._keys.verify_past(text, [TYP], ID_TOKEN_ALGS)
-            jws.numeric_date(claims, "exp")
-            if claims.get("iss") != self._issuer:
-                raise jws.Rejected("iss")
-            for name in ("aud", "sub", "sid"):
-                if not isinstance(claims.get(name), str) or not claims[name]:
-                    raise jws.Rejected(name)
+            return id_token_hint.read(self._keys, self._issuer, text)
         except jws.Rejected as error:
             self._audit.record(Entry(Event.JWT_REJECTED, "denied", error.reason))
             raise _rejected("hint_invalid", WRONG_HINT) from error
-        return {name: claims[name] for name in ("aud", "sub", "sid")}
 
 
 def _digest(sid: str, subject: str) -> str:

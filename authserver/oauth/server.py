@@ -186,10 +186,11 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         return client
 
     def handle_response(self, status: int, body: Any, headers: Any) -> Answer:
-        """JSON, never stored."""
-        return Answer(
-            status, json.dumps(body, separators=(",", ":")).encode() if body else b"", list(JSON_HEADERS)
-        )
+        """JSON, or a JWT as it is; never stored."""
+        if isinstance(body, str):
+            return Answer(status, body.encode(), [("Content-Type", "application/jwt"), *JSON_HEADERS[1:]])
+        text = json.dumps(body, separators=(",", ":")) if body else ""
+        return Answer(status, text.encode(), list(JSON_HEADERS))
 
     def handle_error_response(self, request: ProtocolRequest, error: OAuth2Error) -> Answer:
         """The error as JSON; its cause in the audit log, its count against the address."""

@@ -19,6 +19,7 @@ from ..db import Database, table_of
 from ..models.authorization import AuthorizationCode
 from ..models.token import RefreshToken
 from .authorizations import ALIVE, WITH_ITS_PERSON, AuthorizationRecord, Authorizations, table
+from .tokens import Minted
 
 Kind = Literal["authorization_code", "refresh_token"]
 TABLES: dict[Kind, Table] = {
@@ -126,8 +127,8 @@ class SingleUse:
             return "grant_expired"
         return ""
 
-    def spend(self, presented: Presented, successor: str | None, issued: Entry) -> str:
-        """It is spent, ``successor`` (a refresh token) rests and ``issued`` is on record, all at once.
+    def spend(self, presented: Presented, successor: str | None, minted: Minted) -> str:
+        """It is spent, ``successor`` (a refresh token) rests and ``minted`` is on record, all at once.
 
         Empty then; otherwise why nothing may be given out. What that changed is committed as well.
         """
@@ -136,12 +137,13 @@ class SingleUse:
         fresh = (rows.c.digest == presented.digest) & rows.c.used_at.is_(None) & (rows.c.expires_at > now)
         with self._database.writing() as connection:
             if connection.execute(update(rows).where(fresh).values(used_at=now)).rowcount != 1:
-                return self._lost_in(connection, presented, successor, issued)
+                return self._lost_in(connection, presented, successor, minted)
             if not self._authorizations.holds_in(connection, presented.authorization.gid):
                 return "grant_ended"
             if successor is not None:
                 self._rest_in(connection, presented.authorization, successor)
-            self._audit.record_in(connection, issued)
+            minted.rest_in(connection)
+            self._audit.record_in(connection, minted.entry)
         return ""
 
     def end(self, presented: Presented, entry: Entry) -> bool:
@@ -153,7 +155,7 @@ class SingleUse:
         return first
 
     def _lost_in(
-        self, connection: Connection, presented: Presented, successor: str | None, issued: Entry
+        self, connection: Connection, presented: Presented, successor: str | None, minted: Minted
     ) -> str:
         """Somebody was faster, it is a retry, or its time ran out since it was read."""
         rows = TABLES[presented.kind]
@@ -166,7 +168,8 @@ class SingleUse:
         if first and successor is not None and self._repeat_in(connection, presented, successor):
             if not self._authorizations.holds_in(connection, presented.authorization.gid):
                 return "grant_ended"
-            self._audit.record_in(connection, replace(issued, reason="retry"))
+            minted.rest_in(connection)
+            self._audit.record_in(connection, replace(minted.entry, reason="retry"))
             return ""
         self._replayed_in(connection, presented)
         return "replayed"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import jws
+from .. import clock, jws
 from ..audit import Event
 from ..clients import ClientRecord, Clients
 from ..errors import ProtocolError
+from ..keys import KeyStore
 from ..throttle import Throttle
 from ..users import Users
 from . import claims
 from .request import FORM, HTTPRequest, parse_form
-from .tokens import Tokens
+from .tokens import SINGLE_CLAIMS, Tokens
 
+SIGNED_TYP = "JWT"
 REALM = 'Bearer realm="authserver"'
 
 
@@ -38,22 +40,38 @@ def invalid_token(reason: str) -> ProtocolError:
 class UserInfo:
     """Answers who the person behind a token is, as far as its scope goes."""
 
-    def __init__(self, tokens: Tokens, clients: Clients, users: Users, throttle: Throttle) -> None:
+    def __init__(
+        self, tokens: Tokens, clients: Clients, users: Users, keys: KeyStore, throttle: Throttle
+    ) -> None:
         self._tokens = tokens
         self._clients = clients
         self._users = users
+        self._keys = keys
         self._throttle = throttle
 
-    def answer(self, request: HTTPRequest) -> tuple[dict[str, Any], ClientRecord, list[tuple[str, str]]]:
-        """The claims, the client that asks, and what it has left of its tier; ProtocolError otherwise."""
-        token = self._judge(bearer(request))
+    def answer(
+        self, request: HTTPRequest
+    ) -> tuple[dict[str, Any] | str, ClientRecord, list[tuple[str, str]]]:
+        """The claims, the client that asks, and what it has left of its tier; ProtocolError otherwise.
+
+        They are a JWT where the client is registered for that.
+        """
+        token, user_id = self._judge(bearer(request))
         client = self._clients.get(token["client_id"])
-        user = self._users.get(token["sub"])
+        user = self._users.get(user_id)
         assert client is not None and user is not None, "a token that counts has both"
         quota = self._throttle.after(request.endpoint, client.client_id, client.tier)
-        return claims.of(user, token["scope"]), client, quota.headers()
+        # OpenID Connect Core §5.3.2: the sub of the ID token
+        told = claims.of(user, token["scope"], token.get(SINGLE_CLAIMS, ())) | {"sub": token["sub"]}
+        return self._signed(client, told) if client.userinfo_alg else told, client, quota.headers()
 
-    def _judge(self, text: str) -> dict[str, Any]:
+    def _signed(self, client: ClientRecord, told: dict[str, Any]) -> str:
+        """The claims with ``iss`` and ``aud`` (§5.3.2). Without ``exp`` they pass for no ID token."""
+        whole = told | {"iss": self._tokens.issuer, "aud": client.client_id, "iat": clock.now()}
+        return self._keys.sign(SIGNED_TYP, whole, str(client.userinfo_alg))
+
+    def _judge(self, text: str) -> tuple[dict[str, Any], str]:
+        """The claims of a token for this endpoint, and whose it is."""
         try:
             token = self._tokens.read(text)
         except jws.Rejected as rejection:
@@ -65,9 +83,10 @@ class UserInfo:
         audiences = token["aud"] if isinstance(token["aud"], list) else [token["aud"]]
         if self._tokens.issuer not in audiences:
             raise invalid_token("audience")
-        if reason := self._tokens.ended(token):
-            raise invalid_token(reason)
-        return token
+        standing = self._tokens.standing(token)
+        if standing.reason:
+            raise invalid_token(standing.reason)
+        return token, standing.user_id
 
 
 def bearer(request: HTTPRequest) -> str:

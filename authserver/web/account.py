@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from markupsafe import Markup
 
+from ..clients import ClientRecord, login_uris
 from ..login.user_agent import describe
 from . import csrf
 from .guards import (
@@ -101,6 +102,13 @@ def end_all_sessions() -> Response:
     return response
 
 
+def _begins(client: ClientRecord | None) -> str | None:
+    """Where a login at the client begins, if it said so and is active (OpenID Connect Core §4)."""
+    if client is None or not client.active or client.initiate_login_uri is None:
+        return None
+    return login_uris.begin(client.initiate_login_uri, services().settings.issuer)
+
+
 def _allowed(user_id: str) -> list[dict[str, Any]]:
     """Each client that the person allows something: its name, in words what, and since when."""
     rooms = services()
@@ -114,6 +122,7 @@ def _allowed(user_id: str) -> list[dict[str, Any]]:
                 "name": client.client_name if client else allowed.client_id,
                 "sentences": [known[name].description for name in allowed.scopes if name in known],
                 "since": allowed.since,
+                "begins": _begins(client),
             }
         )
     return found

@@ -140,11 +140,11 @@ def unusable(error: Unusable) -> Response:
 def _go_on(interaction: InteractionRecord) -> Response:
     rooms = services()
     session = current_session()
-    step = due(interaction, session, rooms.consents, clock.now())
+    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now())
     try:
         match step.step:
             case Step.LOGIN:
-                if step.reason == "reauthentication":
+                if step.reason in ("reauthentication", "acr"):
                     _record(Event.LOGIN_REQUIRED, step.reason, interaction)
                 return login_redirect(interaction.id)
             case Step.CONSENT | Step.APPROVE_PAYMENT:

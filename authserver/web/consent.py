@@ -52,7 +52,8 @@ def ask() -> Response:
     within_limits("resume")
     interaction = services().interactions.claim(request.args.get("request"), cookie(BROWSER))
     session = current_session()
-    step = due(interaction, session, services().consents, clock.now()).step
+    rooms = services()
+    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
     if session is None or step not in ASKING:
         return _resume(interaction)
     return _page(interaction, session, step)
@@ -66,7 +67,7 @@ def answer() -> Response:
     rooms = services()
     interaction = rooms.interactions.claim(fields.get("txn"), cookie(BROWSER))
     session = current_session()
-    step = due(interaction, session, services().consents, clock.now()).step
+    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
     if session is None or step not in (*ASKING, Step.DONE):
         return _resume(interaction)
     try:
@@ -126,7 +127,7 @@ def _asked(interaction: InteractionRecord) -> dict[str, Any]:
     known = rooms.scopes.all()
     # what a receipt tells in detail is not told again in general
     told = {detail["type"] for detail in asked.authorization_details or ()}
-    scopes = [known[name] for name in asked.scopes if name in known]
+    scopes = [known[name] for name in asked.consent_scopes if name in known]
     return {
         "client": rooms.clients.get(asked.client_id),
         "scopes": [scope.description for scope in scopes if scope.authorization_details_type not in told],

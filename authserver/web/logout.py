@@ -95,7 +95,7 @@ def _go_on(asked: LogoutRequest) -> Response:
     if held is None:
         # a redirect that nobody here agreed to is for those who have an ID token
         return _signed_out(asked if asked.hinted else LogoutRequest())
-    if asked.names(*held):
+    if rooms.end_session.names(asked, *held):
         rooms.sessions.end(held[0], "rp_initiated")
         return _forgetting(_signed_out(asked))
     allow_form_redirect()

@@ -15,7 +15,7 @@ from services import PostgresCluster, RedisServer
 from authserver.app import create_app, services_of
 from authserver.config import Settings
 
-from .invariants import Descriptions
+from .invariants import Descriptions, check_chain
 
 
 @dataclasses.dataclass
@@ -53,6 +53,7 @@ def world_of(
 
     yield make
     for world in worlds.values():
+        check_chain(world.services)
         world.services.database.engine.dispose()
 
 
@@ -65,6 +66,7 @@ def _start(directory: Path, workers: int, database_url: str, **settings: str) ->
         world = populate(app)
         time.sleep(1)  # by then every worker knows of the clients and scopes
         yield Live(server, world)
+        check_chain(world.services)
         services_of(app).database.engine.dispose()
 
 

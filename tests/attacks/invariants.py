@@ -48,12 +48,18 @@ STATE = [
 ]  # fmt: skip
 # what an honest look or a refused guess may change: when a session was seen, how often somebody failed
 VOLATILE = {"last_seen_at", "failures", "locked_until"}
-# as text, since they run before and after every request
-QUERIES = {
-    table.name: "SELECT "
-    + ", ".join(f'"{column.name}"' for column in table.c if column.name not in VOLATILE)
-    + f' FROM "{table.name}"'
+# by the driver, and on PostgreSQL in one round trip, since they run before and after every request
+_COLUMNS = {
+    table.name: ", ".join(f'"{column.name}"' for column in table.c if column.name not in VOLATILE)
     for table in STATE
+}
+QUERIES = {
+    "sqlite": [f"SELECT '{name}', {columns} FROM \"{name}\"" for name, columns in _COLUMNS.items()],
+    "postgresql": [
+        " UNION ALL ".join(
+            f"SELECT '{name}', ROW({columns})::text FROM \"{name}\"" for name, columns in _COLUMNS.items()
+        )
+    ],
 }
 # events of a request that was served; every other one is a refusal
 SERVED = {
@@ -104,11 +110,13 @@ class Snapshot:
 
     @classmethod
     def of(cls, services: Services) -> Snapshot:
+        tables: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
         with services.database.reading() as connection:
-            tables = {
-                name: Counter(repr(tuple(row)) for row in connection.exec_driver_sql(query))
-                for name, query in QUERIES.items()
-            }
+            cursor = connection.connection.cursor()
+            for query in QUERIES[connection.dialect.name]:
+                cursor.execute(query)
+                for name, *row in cursor.fetchall():
+                    tables[name][repr(row)] += 1
             issued = select(func.count()).where(audit_rows.c.event == "token.issued")
             return cls(tables, connection.execute(issued).scalar_one())
 

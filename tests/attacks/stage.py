@@ -31,6 +31,8 @@ FILLINGS = {
     "many": "&".join(f"p{i}=1" for i in range(150)),
     "ampersands": "&" * 5000,
     "cookies": "; ".join(f"c{i}={'v' * 20}" for i in range(1000)),
+    "deep_claims": '{"userinfo":{"name":' + "[" * 1500,
+    "many_claims": json.dumps({"userinfo": {f"c{i}": None for i in range(51)}}),
     "many_scopes": " ".join(f"s{i}" for i in range(8000)),
 }
 # fields that a page was given by this server and shows again

@@ -15,7 +15,7 @@ from authserver.app import services_of
 from .actions import ACTIONS
 from .conftest import Live
 from .corpus import Case, runnable
-from .invariants import Descriptions
+from .invariants import Descriptions, check_chain
 from .runner import Run
 from .wire import LiveWire, WSGIWire
 
@@ -44,6 +44,8 @@ def test_attack_on_an_app_of_its_own(
     run.clock, run.redis = clock, redis
     try:
         run.play(case, ACTIONS)
+        if not case.tampers:
+            check_chain(run.world.services)
     finally:
         for app in run.apps:
             services_of(app).database.engine.dispose()

@@ -12,12 +12,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from asking import CODE, Asking, decide, follow, parameters
 from journey import claims_of
-from plugins.app import World
+from plugins.app import Moving, World, make_settings
 from plugins.people import Browser
 from receiver import Receiver
 from werkzeug.test import TestResponse
 
+from authserver import clock
+from authserver.app import create_app
 from authserver.oauth.discovery import metadata
+
+from .op import Plan, register
 
 CALLBACK = "https://suite.example/test/a/authserver/callback"
 AFTER = "https://suite.example/test/a/authserver/post_logout_redirect"
@@ -127,3 +131,34 @@ def stays_here(response: TestResponse, status: int, *words: str) -> TestResponse
 def suite(asking: Any) -> Iterator[Suite]:
     with Receiver() as receiver:
         yield Suite(asking, receiver)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def op(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    """One app for all modules of a plan."""
+    directory = tmp_path_factory.mktemp("plan")
+    if request.param == "sqlite":
+        path = directory / "authserver.db"
+        path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
+        url = f"sqlite:///{path}"
+    else:
+        template = request.getfixturevalue("postgresql_template")
+        url = request.getfixturevalue("postgres_cluster").create_database(template=template)
+    found = Asking(create_app(make_settings(directory, url)))
+    register(found)
+    yield found
+    found.world.services.database.engine.dispose()
+
+
+@pytest.fixture
+def response_mode() -> str:
+    return "query"
+
+
+@pytest.fixture
+def plan(op: Asking, response_mode: str) -> Iterator[Plan]:
+    """A module's run, at the present time until it walks on."""
+    time = Moving(float(clock.now()))
+    previous = clock.use(time)
+    yield Plan(op, response_mode, time)
+    clock.use(previous)

@@ -41,6 +41,12 @@ class Person:
         assert page.status_code == 303, (page.status_code, page.text)
         return str(page.headers["Location"])
 
+    def visit(self, url: str) -> str:
+        """The address outside the server to which a visit leads in the end."""
+        response = self._go("GET", url)
+        assert response.status_code == 303, (response.status_code, response.text)
+        return str(response.headers["Location"])
+
     def _submit(self, page: httpx.Response, action: str, **values: str) -> httpx.Response:
         return self._go("POST", f"{self.issuer}{action}", data=hidden_fields(page.text, action) | values)
 

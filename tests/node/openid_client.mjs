@@ -1,9 +1,6 @@
-// A public client made with openid-client, driven line by line: each line of the input is a step as JSON,
-// each line of the output what came of it: {"ok": …} or {"error": {"name", "code", "error"}}.
-import { createInterface } from "node:readline";
-import { webcrypto } from "node:crypto";
+// A public client made with openid-client.
+import { take } from "./steps.mjs";
 
-globalThis.crypto ??= webcrypto; // Node.js 18 has it, under another name
 const oidc = await import("openid-client");
 
 let config, verifier, state, nonce, subject;
@@ -45,14 +42,4 @@ const steps = {
   revoke: ({ token }) => oidc.tokenRevocation(config, token).then(() => null),
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { step, ...given } = JSON.parse(line);
-  let said;
-  try {
-    said = { ok: await steps[step](given) };
-  } catch (error) {
-    const cause = error.cause ?? {};
-    said = { error: { name: error.name, code: error.code, error: error.error, cause: cause.message, text: error.message } };
-  }
-  process.stdout.write(`${JSON.stringify(said)}\n`);
-}
+await take(steps);

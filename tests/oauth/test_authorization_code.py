@@ -14,6 +14,7 @@ from authserver.audit import Entry, Event
 from authserver.db import table_of
 from authserver.models.authorization import AuthorizationCode
 from authserver.models.client import Client
+from authserver.oauth.tokens import Minted
 
 codes = table_of(AuthorizationCode)
 
@@ -308,7 +309,7 @@ def test_what_ends_between_judging_and_spending_gives_nothing(journey: Journey, 
         services.sessions.end(journey.session.sid, "logout")
     else:
         journey.set_user("disabled")
-    assert single_use.spend(presented, "s" * 43, Entry(Event.TOKEN_ISSUED)) == "grant_ended"
+    assert single_use.spend(presented, "s" * 43, Minted({}, Entry(Event.TOKEN_ISSUED))) == "grant_ended"
     assert journey.rows().refresh_tokens == 0
     assert journey.world.events("token.issued") == []
     # it stays spent
@@ -323,5 +324,5 @@ def test_a_code_that_runs_out_between_judging_and_spending_gives_nothing(
     presented = single_use.find("authorization_code", journey.code())
     assert presented is not None
     moving_clock.walk(60)
-    assert single_use.spend(presented, "s" * 43, Entry(Event.TOKEN_ISSUED)) == "grant_expired"
+    assert single_use.spend(presented, "s" * 43, Minted({}, Entry(Event.TOKEN_ISSUED))) == "grant_expired"
     assert journey.world.events("token.issued") == journey.world.events("grant.replay_detected") == []

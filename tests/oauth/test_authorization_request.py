@@ -10,9 +10,12 @@ import pytest
 from asking import CALLBACK, CHALLENGE, Asking, answer, ask, parameters, payment, posted, start
 from hypothesis import given
 from hypothesis import strategies as st
-from plugins.app import ACCOUNTS, ISSUER, PAYMENTS
+from plugins.app import ACCOUNTS, ISSUER, PAYMENTS, Moving
+from sqlalchemy import update
 
 from authserver import clock, crypto, jws
+from authserver.db import table_of
+from authserver.models.signing_key import SigningKey
 from authserver.oauth.authorization_checks import CHECKS
 from authserver.oauth.authorization_request import AuthorizationRequest
 
@@ -65,6 +68,7 @@ ERRORS: list[tuple[dict[str, str | None], str, str]] = [
     ({"scope": "openid", "resource": ACCOUNTS + "#x"}, "invalid_target", "unknown_resource"),
     ({"scope": "offline_access"}, "invalid_target", "no_audience"),
     ({"id_token_hint": "x"}, "invalid_request", "hint_invalid"),
+    ({"claims": "x"}, "invalid_request", "claims"),
 ]
 
 
@@ -235,7 +239,14 @@ def test_too_many_requests_of_one_address_get_a_page(make_app: Any) -> None:
 def sign(asking: Asking, typ: str = "JWT", **changes: Any) -> str:
     """An ID token of this server, or nearly."""
     now = clock.now()
-    claims = {"iss": ISSUER, "sub": asking.alice, "aud": "shop", "iat": now - 900, "exp": now - 600}
+    claims = {
+        "iss": ISSUER,
+        "sub": asking.alice,
+        "aud": "shop",
+        "iat": now - 900,
+        "exp": now - 600,
+        "sid": "s",
+    }
     return asking.world.services.keys.sign(typ, claims | changes, "ES256")
 
 
@@ -244,7 +255,6 @@ def test_an_id_token_hint_must_be_an_id_token_of_this_server_for_this_client(ask
     browser = asking.browser(logged_in=True)
     good = sign(asking)
     assert ask(browser, id_token_hint=good).headers["Location"].startswith("/authorize/resume")
-    assert ask(browser, id_token_hint=sign(asking, aud=["shop"])).headers["Location"].startswith("/")
     header, claims, signature = good.split(".")
     none = crypto.b64u(b'{"alg":"none","typ":"JWT"}')
     for hint in (
@@ -253,6 +263,8 @@ def test_an_id_token_hint_must_be_an_id_token_of_this_server_for_this_client(ask
         f"{header}.{claims}.{signature[:-4]}AAAA",
         sign(asking, iss="https://other.example"),
         sign(asking, aud="rival"),
+        sign(asking, aud=["shop"]),
+        sign(asking, sid=None),
         sign(asking, sub=None),
         sign(asking, typ="at+jwt"),
         "x" * 20_000 if jws.MAX_BYTES < 20_000 else "x",
@@ -274,6 +286,19 @@ def test_a_hint_for_somebody_else_asks_to_log_in(asking: Asking) -> None:
     assert found["error"] == "login_required"
 
 
+def test_a_hint_counts_when_its_key_has_left_the_jwks_by_age(asking: Asking, moving_clock: Moving) -> None:
+    services, hint = asking.world.services, sign(asking)
+    with services.database.writing() as connection:
+        connection.execute(update(table_of(SigningKey)).values(published_at=0))
+    services.rotation.rotate("ES256")
+    moving_clock.walk(6 * 3600)
+    services.rotation.advance()
+    services.versions.forget()
+    kids = {key["kid"] for key in asking.world.send("GET", "/jwks").json["keys"]}
+    assert jws.parse(hint, typ=["jwt"], algs=["ES256"]).kid not in kids
+    assert ask(asking.browser(), id_token_hint=hint).headers["Location"].startswith("/authorize/resume")
+
+
 def test_the_row_holds_the_request_as_it_was_judged(asking: Asking) -> None:
     request = AuthorizationRequest(
         client_id="pay1",
@@ -287,9 +312,12 @@ def test_the_row_holds_the_request_as_it_was_judged(asking: Asking) -> None:
         prompt=frozenset({"login", "consent"}),
         max_age=0,
         login_hint="alice",
-        hint_subject="u",
-        ui_locales="de",
+        subjects=("u", "v"),
+        ui_locales=("de-CH", "en"),
         acr_values=("a", "b"),
+        acr_essential=("c",),
+        userinfo_claims=("name",),
+        id_token_claims=("email",),
         code_challenge=CHALLENGE,
         authorization_details=tuple(json.loads(payment())),
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from authserver.interaction import Next, Since, Step, next_step
+from authserver import acr
+from authserver.interaction import Next, Person, Since, Step, next_step
 from authserver.oauth.authorization_request import AuthorizationRequest
 
 NOW = 1_000_000
@@ -22,15 +23,19 @@ class Session:
     digest: bytes = OLD
     user_id: str = "alice"
     auth_time: int = NOW - 100
+    acr: str = acr.PASSWORD
+
+
+ALLOWED = Person(consented=True)
 
 
 def step(
-    session: Session | None, *, consented: bool = True, before: bytes | None = OLD, **asked: object
+    session: Session | None, person: Person = ALLOWED, *, before: bytes | None = OLD, **asked: object
 ) -> Next:
     """The step for a request of ten seconds ago."""
     prompt = frozenset(str(asked.pop("prompt", "")).split())
     request = AuthorizationRequest("shop", "https://client.example/cb", prompt=prompt, **asked)  # type: ignore[arg-type]
-    return next_step(request, session, Since(NOW - 10, before), consented=consented, now=NOW)
+    return next_step(request, session, Since(NOW - 10, before), person, NOW)
 
 
 FRESH = Session(NEW, auth_time=NOW - 5)
@@ -44,10 +49,10 @@ def test_whoever_is_not_there_logs_in_and_silence_is_refused() -> None:
 def test_consent_is_asked_once_and_for_prompt_consent_again() -> None:
     assert step(Session()) == Next(Step.DONE)
     assert step(Session(), prompt="none") == Next(Step.DONE)
-    assert step(Session(), consented=False) == CONSENT
+    assert step(Session(), Person()) == CONSENT
     assert step(Session(), prompt="consent") == CONSENT
     refused = Next(Step.REFUSE, "prompt_none", "consent_required")
-    assert step(Session(), consented=False, prompt="none") == refused
+    assert step(Session(), Person(), prompt="none") == refused
 
 
 def test_a_payment_is_asked_every_time() -> None:
@@ -82,8 +87,42 @@ def test_max_age_counts_from_the_last_login() -> None:
 
 
 def test_a_hint_names_who_must_be_there() -> None:
-    assert step(Session(), hint_subject="alice") == Next(Step.DONE)
-    assert step(Session(), hint_subject="bob") == Next(Step.LOGIN, "hint")
+    other = Person(wanted=False, consented=True)
+    assert step(Session(), subjects=("alice",)) == Next(Step.DONE)
+    assert step(Session(), other, subjects=("bob",)) == Next(Step.LOGIN, "hint")
     refused = Next(Step.REFUSE, "prompt_none", "login_required")
-    assert step(Session(), hint_subject="bob", prompt="none") == refused
-    assert step(FRESH, hint_subject="bob") == Next(Step.REFUSE, "hint_subject", "login_required")
+    assert step(Session(), other, subjects=("bob",), prompt="none") == refused
+    assert step(FRESH, other, subjects=("bob",)) == Next(Step.REFUSE, "hint_subject", "login_required")
+
+
+def test_a_guess_who_is_there_learns_nothing_without_consent() -> None:
+    """Right or wrong, the answer in silence is the same."""
+    right = step(Session(), Person(), subjects=("alice",), prompt="none")
+    wrong = step(Session(), Person(wanted=False), subjects=("bob",), prompt="none")
+    assert right == wrong == Next(Step.REFUSE, "prompt_none", "login_required")
+
+
+@pytest.mark.spec("OpenID Connect Core 1.0", "5.5.1.1")
+def test_an_essential_acr_that_nobody_reaches_here_is_refused_before_any_page() -> None:
+    unmet = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
+    for session in (None, Session(), FRESH):
+        assert step(session, acr_essential=("phr",)) == unmet
+        assert step(session, acr_essential=("urn:authserver:acr:mfa", "other")) == unmet
+        assert step(session, acr_essential=("phr",), prompt="none") == unmet
+    assert step(Session(), acr_essential=("phr", acr.PASSWORD)) == Next(Step.DONE)
+
+
+def test_an_essential_acr_that_can_be_reached_asks_to_log_in_and_once() -> None:
+    can = Person(consented=True, highest=acr.MFA)
+    assert step(Session(), can, acr_essential=(acr.MFA,)) == Next(Step.LOGIN, "acr")
+    assert step(Session(acr=acr.PHISHING_RESISTANT), can, acr_essential=(acr.MFA,)) == Next(Step.DONE)
+    silent = step(Session(), can, acr_essential=(acr.MFA,), prompt="none")
+    assert silent == Next(Step.REFUSE, "prompt_none", "login_required")
+    unmet = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
+    assert step(FRESH, can, acr_essential=(acr.MFA,)) == unmet
+    assert step(Session(acr="unknown"), can, acr_essential=(acr.PASSWORD,)) == Next(Step.LOGIN, "acr")
+
+
+@pytest.mark.spec("OpenID Connect Core 1.0", "3.1.2.1")
+def test_acr_values_are_a_wish() -> None:
+    assert step(Session(), acr_values=("phr", "x")) == Next(Step.DONE)

@@ -31,7 +31,7 @@ def test_a_refresh_gives_new_tokens_under_the_same_authorization(journey: Journe
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
     body = response.json
-    assert set(body) == {"access_token", "token_type", "expires_in", "scope", "refresh_token"}
+    assert set(body) == {"access_token", "token_type", "expires_in", "scope", "refresh_token", "id_token"}
     assert body["refresh_token"] != first["refresh_token"]
     before, after = claims_of(first["access_token"]), claims_of(body["access_token"])
     fixed = ("iss", "sub", "aud", "client_id", "scope", "gid", "acr", "amr", "auth_time")

@@ -119,8 +119,11 @@ def test_everything_that_the_server_can_do_is_told_and_the_rest_is_left_out(worl
         "authorization_details_types": ["payment_initiation"],
         "id_token_signed_response_alg": "EdDSA",
         "subject_type": "public",
+        "userinfo_signed_response_alg": "RS256",
+        "initiate_login_uri": "https://rp.example/login?shop=1",
         "default_max_age": 600,
         "require_auth_time": True,
+        "default_acr_values": ["phr", "urn:authserver:acr:mfa"],
         "contacts": ["ops@rp.example"],
         "client_uri": "https://rp.example/",
         "logo_uri": "https://rp.example/logo.png",
@@ -130,8 +133,8 @@ def test_everything_that_the_server_can_do_is_told_and_the_rest_is_left_out(worl
         "software_version": "2.1",
         "scope": "openid",
     }
-    idle = {"sector_identifier_uri": "https://rp.example/s", "initiate_login_uri": "https://rp.example/l"}
-    strange = {"x_colour": {"deep": [1]}, "client_name#de": "Laden", "require_signed_request_object": True}
+    idle = {"frontchannel_logout_uri": "https://rp.example/l"}
+    strange = {"x_colour": {"deep": [1]}, "client_name#de": "Laden", "require_signed_request_object": False}
     told = registered(world, known | idle | strange)
     assert {name: told[name] for name in known} == known
     assert not {*idle, *strange, "client_secret"} & set(told)
@@ -315,13 +318,38 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"token_endpoint_auth_signing_alg": "ES256"}, META, "auth_signing_alg"),
     ({"id_token_signed_response_alg": "none"}, META, "id_token_alg"),
     ({"id_token_signed_response_alg": ["ES256"]}, META, "id_token_alg"),
-    ({"subject_type": "pairwise"}, META, "subject_type"),
+    ({"subject_type": "secret"}, META, "subject_type"),
+    ({"subject_type": ["public"]}, META, "subject_type"),
+    ({"subject_type": "pairwise", "redirect_uris": [CALLBACK, "https://rp.example/cb"]}, META, "sector"),
+    ({"subject_type": "pairwise", "redirect_uris": ["http://localhost/cb"]}, META, "sector"),
+    ({"subject_type": "pairwise", **OWN, "redirect_uris": []}, META, "sector"),
+    ({"sector_identifier_uri": "https://strange.example/s"}, META, "sector_identifier_uri"),
+    ({"userinfo_signed_response_alg": "none"}, META, "userinfo_alg"),
+    ({"userinfo_signed_response_alg": "HS256"}, META, "userinfo_alg"),
+    ({"access_token_format": "opaque"}, META, "access_token_format"),
+    ({"initiate_login_uri": "https://strange.example/login"}, META, "initiate_login_uri"),
+    ({"initiate_login_uri": "https://rp.example/login?target_link_uri=x"}, META, "initiate_login_uri"),
+    ({"initiate_login_uri": "https://rp.example/login?a=1&iss"}, META, "initiate_login_uri"),
+    ({"initiate_login_uri": "http://rp.example/login"}, META, "uri_scheme"),
+    ({"id_token_encrypted_response_alg": "RSA-OAEP-256"}, META, "encryption"),
+    ({"userinfo_encrypted_response_enc": "A256GCM"}, META, "encryption"),
+    ({"request_object_encryption_alg": "RSA-OAEP-256"}, META, "encryption"),
+    ({"introspection_encrypted_response_alg": "dir"}, META, "encryption"),
+    ({"authorization_signed_response_alg": "ES256"}, META, "unsupported"),
+    ({"request_object_signing_alg": "ES256"}, META, "unsupported"),
+    ({"dpop_bound_access_tokens": True}, META, "unsupported"),
+    ({"tls_client_certificate_bound_access_tokens": True}, META, "unsupported"),
+    ({"require_pushed_authorization_requests": "true"}, META, "unsupported"),
     ({"application_type": "desktop"}, META, "application_type"),
     ({"authorization_details_types": ["account_information"]}, META, "authorization_details_types"),
     ({"default_max_age": -1}, META, "default_max_age"),
     ({"default_max_age": True}, META, "default_max_age"),
     ({"default_max_age": 10**30}, META, "default_max_age"),
     ({"require_auth_time": "yes"}, META, "require_auth_time"),
+    ({"default_acr_values": "phr"}, META, "default_acr_values"),
+    ({"default_acr_values": ["a b"]}, META, "default_acr_values"),
+    ({"default_acr_values": ["\u0430"]}, META, "default_acr_values"),
+    ({"default_acr_values": [f"a{i}" for i in range(9)]}, META, "default_acr_values"),
     ({"software_id": "a\nb"}, META, "software"),
     ({"software_version": ""}, META, "software"),
     ({"software_statement": "eyJ.e.s"}, "unapproved_software_statement", "software_statement"),
@@ -622,10 +650,12 @@ NAMES = st.sampled_from([
     "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "application_type", "logo_uri",
     "id_token_signed_response_alg", "default_max_age", "require_auth_time", "software_id", "client_uri",
     "authorization_details_types", "subject_type", "client_id", "sector_identifier_uri", "software_statement",
+    "initiate_login_uri", "userinfo_signed_response_alg", "access_token_format", "dpop_bound_access_tokens",
 ])  # fmt: skip
 WORDS = st.sampled_from([
     "code", "openid", "none", "private_key_jwt", "client_credentials", "https://rp.example/cb", "native",
     "https://[::1", "https://rp.example:99999/", "https://\u0661.example/", "x:", "EdDSA", "public", "\ud800",
+    "pairwise",
 ])  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | WORDS,

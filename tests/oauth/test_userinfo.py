@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from journey import Journey, claims_of
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from journey import Journey, claims_of, header_of
 from plugins.app import ISSUER, Moving, World
 from werkzeug.test import TestResponse
+
+from authserver import clock
 
 
 @pytest.fixture
@@ -133,3 +137,40 @@ def test_what_has_ended_is_refused(journey: Journey, moving_clock: Moving) -> No
 def test_its_requests_count_in_the_clients_tier(journey: Journey) -> None:
     response = journey.userinfo(journey.tokens()["access_token"])
     assert response.headers["RateLimit-Policy"] == '"tier";q=12000;w=60'
+
+
+@pytest.mark.spec("OpenID Connect Core 1.0", "5.3.2")
+def test_a_client_that_asked_for_it_gets_a_jwt_that_is_for_it_alone(journey: Journey) -> None:
+    world = journey.world
+    world.services.rotation.ensure("RS256")
+    for client_id, alg in (("shop", "ES256"), ("rival", "RS256")):
+        world.services.clients.set_answers(client_id, "jwt", alg)
+    world.services.versions.forget()
+    for client_id, alg in (("shop", "ES256"), ("rival", "RS256")):
+        response = journey.userinfo(journey.tokens(client_id, scope="openid email")["access_token"])
+        assert (response.status_code, response.content_type) == (200, "application/jwt")
+        assert response.headers["Cache-Control"] == "no-store"
+        assert header_of(response.text)["alg"] == alg
+        keys = KeySet.import_key_set(world.send("GET", "/jwks").json)
+        assert jwt.decode(response.text, keys, algorithms=[alg]).claims == {
+            "iss": ISSUER,
+            "aud": client_id,
+            "iat": clock.now(),
+            "sub": journey.user_id,
+            "email": "alice@example.com",
+            "email_verified": False,
+        }
+    # a refusal is what it always was
+    assert refused(journey.userinfo("x"), 401, "invalid_token")
+
+
+def test_a_signed_answer_passes_for_no_token(journey: Journey) -> None:
+    world = journey.world
+    world.services.clients.set_answers("shop", "jwt", "ES256")
+    world.services.versions.forget()
+    answer = journey.userinfo(journey.tokens(scope="openid")["access_token"]).text
+    assert refused(journey.userinfo(answer), 401, "invalid_token")
+    assert world.post("/introspect", as_="rs_accounts", form={"token": answer}).json == {"active": False}
+    assert world.send("GET", "/end_session", query=f"id_token_hint={answer}").status_code == 400
+    # whoever takes it for an ID token finds no exp, no nonce and no sid (OpenID Connect Core §2)
+    assert not {"exp", "nonce", "sid", "auth_time"} & set(claims_of(answer))

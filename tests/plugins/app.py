@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from services import PostgresCluster
 from sqlalchemy import select
 from werkzeug.test import Client, TestResponse
 
-from authserver import clock, crypto, migrate
+from authserver import clock, crypto
 from authserver.app import create_app, services_of
 from authserver.audit.chain import rows as audit_rows
 from authserver.config import Settings
@@ -80,45 +78,6 @@ def moving_clock() -> Iterator[Moving]:
     previous = clock.use(moving)
     yield moving
     clock.use(previous)
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database with signing keys, to copy."""
-    directory = tmp_path_factory.mktemp("sqlite-template")
-    path = directory / "template.db"
-    _migrate(make_settings(directory, f"sqlite:///{path}"))
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgresql_template(postgres_cluster: PostgresCluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a migrated PostgreSQL database, to create others from."""
-    url = postgres_cluster.create_database()
-    _migrate(make_settings(tmp_path_factory.mktemp("postgresql-template"), url))
-    return url
-
-
-def _migrate(settings: Settings) -> None:
-    services = services_of(create_app(settings))
-    migrate.upgrade(services.database)
-    services.rotation.ensure("ES256")
-    services.database.engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database of its own for this test."""
-    if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        path = tmp_path / "authserver.db"
-        shutil.copyfile(template, path)
-        yield f"sqlite:///{path}"
-        return
-    cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
-    url = cluster.create_database(template=request.getfixturevalue("postgresql_template"))
-    yield url
-    cluster.drop_database(url)
 
 
 @pytest.fixture

@@ -183,3 +183,32 @@ def test_the_page_is_one_persons_own_in_every_cache(asking: Asking) -> None:
         assert headers["Cache-Control"] == "no-store"
     away = asking.browser().get("/account")
     assert (away.status_code, "Cookie" in away.headers["Vary"]) == (303, True)
+
+
+@pytest.mark.spec("OpenID Connect Core 1.0", "4")
+def test_an_application_that_says_where_its_logins_begin_is_opened_from_here(asking: Asking) -> None:
+    services, browser = asking.world.services, asking.browser(logged_in=True)
+    allow(asking, browser)
+    allow(asking, browser, "pay1")
+    assert ">Open<" not in browser.get("/account").text
+
+    def registers(uri: str | None) -> str:
+        with services.clients._changing("shop", {"initiate_login_uri": uri}):
+            pass
+        return browser.get("/account").text
+
+    issuer = "iss=http%3A%2F%2Flocalhost%3A8000"
+    for uri, place in (
+        ("https://client.example/login", f"https://client.example/login?{issuer}"),
+        ("https://client.example/login?tenant=1", f"https://client.example/login?tenant=1&amp;{issuer}"),
+    ):
+        text = registers(uri)
+        # nothing more: who it is, and where it ends, is for the login itself to say
+        assert f'href="{place}"' in text
+        assert text.count(">Open<") == 1
+    # whatever the caller would like to have appended
+    answer = browser.get("/account?target_link_uri=https%3A%2F%2Fevil.example&login_hint=x")
+    assert "evil.example" not in answer.text
+    services.clients.set_state("shop", "suspended")
+    services.versions.forget()
+    assert ">Open<" not in browser.get("/account").text

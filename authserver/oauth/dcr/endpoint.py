@@ -1,6 +1,7 @@
 """POST /register, and what a client may do with its own registration (RFC 7591 §3, RFC 7592 §2).
 
-Nothing is fetched here. Every token that is not good gets one answer; why is for the audit log.
+Nothing is fetched here but a sector_identifier_uri. Every token that is not good gets one answer; why is for
+the audit log.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from ...partners import Invitation, Partners, Policy
 from ...throttle import Limit, Throttle
 from ..request import HTTPRequest, rejected
 from . import document, metadata
-from .metadata import Rules
 from .refusals import invalid_token, refused, suspended
+from .rules import Rules
 
 ENDPOINT = "register"
 INITIAL, OWN = "initial_access_token", "registration_access_token"
@@ -66,7 +67,7 @@ class RegistrationEndpoint:
         except ProtocolError as error:
             error.detail = {"token_id": invitation.token_id}
             raise
-        self._ensure_key(values["id_token_alg"])
+        self._ensure_keys(values)
         try:
             registration, token, secret = self._rooms.registrations.add(invitation, values, described)
         except Spent:
@@ -85,7 +86,7 @@ class RegistrationEndpoint:
         """200 and the client information, all of it replaced (RFC 7592 §2.2)."""
         registration, token = self._own(request, client_id)
         policy = self._rooms.partners.policy(registration.token_id)
-        rules = self._rules(policy, frozenset(registration.values["scopes"]))
+        rules = self._rules(policy, frozenset(registration.values["scopes"]), registration.values)
         try:
             given = document.read(request)
             self._judge_identity(given, registration)
@@ -93,7 +94,7 @@ class RegistrationEndpoint:
         except ProtocolError as error:
             error.client_id = client_id
             raise
-        self._ensure_key(values["id_token_alg"])
+        self._ensure_keys(values)
         try:
             changed, secret = self._rooms.registrations.replace(registration, values, described)
         except Spent:
@@ -154,8 +155,8 @@ class RegistrationEndpoint:
 
     # --- what is asked --------------------------------------------------------------------------------
 
-    def _rules(self, policy: Policy, scopes: frozenset[str]) -> Rules:
-        return Rules(policy, frozenset(self._rooms.scopes.all()), scopes, self._rooms.outgoing)
+    def _rules(self, policy: Policy, scopes: frozenset[str], before: dict[str, Any] | None = None) -> Rules:
+        return Rules(policy, frozenset(self._rooms.scopes.all()), scopes, self._rooms.outgoing, before)
 
     def _judge_identity(self, given: dict[str, Any], registration: Registration) -> None:
         """RFC 7592 §2.2: the client names itself, and nothing that the server alone sets."""
@@ -169,9 +170,10 @@ class RegistrationEndpoint:
             if not isinstance(secret, str) or not self._rooms.clients.holds(client_id, secret):
                 raise refused("client_secret", client_id)
 
-    def _ensure_key(self, alg: str) -> None:
-        """There is a key that signs the client's ID tokens; made when it is the first to ask for this one."""
-        if not any(key.alg == alg and key.state == "active" for key in self._rooms.keys.published()):
+    def _ensure_keys(self, values: dict[str, Any]) -> None:
+        """There are keys that sign what the client is told; made when it is the first to ask for one."""
+        active = {key.alg for key in self._rooms.keys.published() if key.state == "active"}
+        for alg in {values["id_token_alg"], values["userinfo_alg"] or values["id_token_alg"]} - active:
             self._rooms.rotation.ensure(alg)
 
     # --- what is told ---------------------------------------------------------------------------------

@@ -7,44 +7,33 @@ knows is taken as it is or refused, never bent.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from ... import jwks
-from ...clients import redirect_uris
-from ...config import ID_TOKEN_ALGS, SIGNING_ALGS
+from ...clients import metadata, redirect_uris
+from ...config import SIGNING_ALGS
 from ...errors import Invalid
 from ...outgoing import Outgoing
 from ...partners import Policy
 from ...visible_text import shows
 from .. import rar
-from . import uris
+from . import openid, uris
 from .refusals import refused
+from .rules import Rules, one_of
 
 MAX_REDIRECT_URIS = 20
 MAX_CONTACTS = 10
 MAX_NAME = 100
 MAX_SOFTWARE = 200
+MAX_ACR_VALUES = 8
 MAX_SECONDS = 10 * 366 * 86_400
 DEFAULT_GRANTS = ["authorization_code"]
 DEFAULT_METHOD = "client_secret_basic"
 SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 # known, and judged like the others, but nothing here uses them yet: they are not told
-IDLE_URIS = ("sector_identifier_uri", "initiate_login_uri", "frontchannel_logout_uri")
+IDLE_URIS = ("frontchannel_logout_uri",)
+_ACR = re.compile(r"[\x21-\x7e]{1,255}")
 _CONTACT = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a registration is judged by: its policy, the scopes there are, and what is called if they fit.
-
-    ``scopes`` are those that the client has where it names none.
-    """
-
-    policy: Policy
-    known_scopes: frozenset[str]
-    scopes: frozenset[str]
-    outgoing: Outgoing
 
 
 def judge(document: dict[str, Any], rules: Rules) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -64,17 +53,18 @@ def judge(document: dict[str, Any], rules: Rules) -> tuple[dict[str, Any], dict[
         "scopes": _scopes(document, rules),
         "client_name": _name(document, policy),
         "authorization_details_types": _details_types(document, policy),
-        "id_token_alg": _one_of(document, "id_token_signed_response_alg", ID_TOKEN_ALGS, "id_token_alg"),
         "default_max_age": _max_age(document),
     }
     described = _described(document, rules.outgoing)
     for name in IDLE_URIS:
         if name in document:
             uris.judge(document[name], rules.outgoing)
-    if document.get("subject_type", "public") != "public":
-        raise refused("subject_type")
+    values |= openid.judge(document, rules, values["redirect_uris"])
     values |= _logout(document, application_type, rules)
-    return values | _keys(document, method, rules.outgoing), described
+    values |= _keys(document, method, rules.outgoing)
+    # last of all, when nothing else is wrong: it asks an address
+    openid.confirm(values, rules)
+    return values, described
 
 
 def tell(values: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +80,10 @@ def tell(values: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
         "scope": " ".join(values["scopes"]),
         "authorization_details_types": values["authorization_details_types"],
         "id_token_signed_response_alg": values["id_token_alg"],
-        "subject_type": "public",
+        "userinfo_signed_response_alg": values["userinfo_alg"],
+        "subject_type": values["subject_type"],
+        "sector_identifier_uri": values["sector_identifier_uri"],
+        "initiate_login_uri": values["initiate_login_uri"],
         "default_max_age": values["default_max_age"],
         "jwks": values["jwks"],
         "jwks_uri": values["jwks_uri"],
@@ -98,6 +91,9 @@ def tell(values: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
         "backchannel_logout_uri": values["backchannel_logout_uri"],
         "backchannel_logout_session_required": values["backchannel_logout_session_required"] or None,
     }
+    if values["access_token_format"] != metadata.DEFAULTS["access_token_format"]:
+        # no specification has this name: it is told where it is not what everybody expects
+        told["access_token_format"] = values["access_token_format"]
     return {name: value for name, value in (told | described).items() if value is not None}
 
 
@@ -211,6 +207,11 @@ def _described(document: dict[str, Any], outgoing: Outgoing) -> dict[str, Any]:
         if not isinstance(document["require_auth_time"], bool):
             raise refused("require_auth_time")
         told["require_auth_time"] = document["require_auth_time"]
+    if acr_values := _strings(document.get("default_acr_values", []), "default_acr_values"):
+        # a wish, as in a request: every ID token tells what was reached
+        if len(acr_values) > MAX_ACR_VALUES or not all(_ACR.fullmatch(value) for value in acr_values):
+            raise refused("default_acr_values")
+        told["default_acr_values"] = acr_values
     for name in SHOWN_URIS:
         if name in document:
             told[name] = uris.judge(document[name], outgoing)
@@ -231,19 +232,11 @@ def _keys(document: dict[str, Any], method: str, outgoing: Outgoing) -> dict[str
         except Invalid:
             raise refused("jwks") from None
     if "token_endpoint_auth_signing_alg" in document:
-        alg = _one_of(document, "token_endpoint_auth_signing_alg", SIGNING_ALGS, "auth_signing_alg")
+        alg = one_of(document, "token_endpoint_auth_signing_alg", SIGNING_ALGS, "auth_signing_alg")
         if not signs:
             raise refused("auth_signing_alg")
         told["token_endpoint_auth_signing_alg"] = alg
     return told
-
-
-def _one_of(document: dict[str, Any], name: str, known: tuple[str, ...], reason: str) -> str:
-    """The member ``name``, the first of ``known`` where it is missing."""
-    value = document.get(name, known[0])
-    if not isinstance(value, str) or value not in known:
-        raise refused(reason)
-    return value
 
 
 def _strings(value: Any, reason: str) -> list[str]:

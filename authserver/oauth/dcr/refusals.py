@@ -24,11 +24,29 @@ TEXTS = {
         "token_endpoint_auth_signing_alg is for private_key_jwt, and one of the algorithms in the metadata."
     ),
     "id_token_alg": "id_token_signed_response_alg is one of the algorithms in the metadata.",
-    "subject_type": "subject_type is public.",
+    "userinfo_alg": "userinfo_signed_response_alg is one of the algorithms in the metadata, or left out.",
+    "subject_type": "subject_type is public or pairwise, as this registration allows.",
+    "subject_changed": "subject_type and sector stay as they were registered: ask the operator.",
+    "sector": (
+        "redirect_uris at several hosts, at loopback addresses or of apps' own schemes need a "
+        "sector_identifier_uri for subject_type pairwise."
+    ),
+    "sector_identifier_uri": (
+        "sector_identifier_uri is at a host that this registration allows, and leads to a JSON array with "
+        "every one of redirect_uris."
+    ),
+    "initiate_login_uri": (
+        "initiate_login_uri is at a host that this registration allows, without iss, login_hint or "
+        "target_link_uri."
+    ),
+    "access_token_format": "access_token_format is one that this registration allows.",
+    "encryption": "Nothing is encrypted to a client here: leave out the members that ask for it.",
+    "unsupported": "The metadata demand something that this server cannot do.",
     "application_type": "application_type is web or native.",
     "authorization_details_types": "authorization_details_types names a type that is unknown or not allowed.",
     "default_max_age": "default_max_age is a number of seconds up to ten years.",
     "require_auth_time": "require_auth_time is true or false.",
+    "default_acr_values": "default_acr_values are at most 8 texts without spaces.",
     "software": "software_id and software_version are 1 to 200 characters without control characters.",
     "software_statement": "No issuer of software statements is approved here.",
     "client_id": "client_id is the one that this registration is about.",

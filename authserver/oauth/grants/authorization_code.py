@@ -33,14 +33,9 @@ class AuthorizationCodeGrant(PersonGrant, AuthlibGrant):  # type: ignore[misc]
         return authorization_code.authorization.user_id
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
-        """The token response, its code spent; with an ID token if ``openid`` was granted."""
+        """The token response, its code spent."""
         code: Presented = self.request.authorization_code
-        minted = self.mint(code)
-        if "openid" in self.access.scopes:
-            minted.response["id_token"] = self.server.id_tokens.issue(
-                self.request.client, code.authorization, code.nonce, minted.response["access_token"]
-            )
-        return self.spend(code, minted)
+        return self.spend(code, self.mint(code))
 
     def delete_authorization_code(self, authorization_code: Presented) -> None:
         """A spent code stays as long as its authorization does, to be known when it comes again."""

@@ -92,24 +92,25 @@ class PersonGrant(Grant):
         )
 
     def mint(self, presented: Presented) -> Minted:
-        """Tokens for what was judged; they are worth nothing before ``spend``."""
+        """Tokens for what was judged, an ID token among them for ``openid``; useless before ``spend``."""
         granted, access = presented.authorization, self.access
         issuance = Issuance(
-            self.request.client,
-            granted.user_id,
-            access.scopes,
-            access.resource_server,
-            self.GRANT_TYPE,
-            granted,
+            self.request.client, access.scopes, access.resource_server, self.GRANT_TYPE, granted
         )
-        return self.server.tokens.mint(issuance)
+        minted = self.server.tokens.mint(issuance)
+        if "openid" in access.scopes:
+            access_token = minted.response["access_token"]
+            minted.response["id_token"] = self.server.id_tokens.issue(
+                self.request.client, granted, presented.nonce, access_token
+            )
+        return minted
 
     def spend(self, presented: Presented, minted: Minted) -> dict[str, Any]:
         """The token response; ProtocolError if another request spent or ended it in the meantime."""
         lasts = self.request.client.check_grant_type("refresh_token") and not presented.authorization.once
         follows = self.request.form.get("refresh_token") if presented.kind == "refresh_token" else None
         successor = self.server.single_use.successor(follows) if lasts else None
-        if reason := self.server.single_use.spend(presented, successor, minted.entry):
+        if reason := self.server.single_use.spend(presented, successor, minted):
             raise self.invalid_grant(reason)
         if successor is not None:
             minted.response["refresh_token"] = successor

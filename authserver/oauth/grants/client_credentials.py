@@ -32,8 +32,4 @@ class ClientCredentialsGrant(Grant, AuthlibGrant):  # type: ignore[misc]
     def generate_token(self, **_: Any) -> dict[str, Any]:
         """The token response."""
         client = self.request.client
-        return self.issue(
-            Issuance(
-                client, client.client_id, self.access.scopes, self.access.resource_server, self.GRANT_TYPE
-            )
-        )
+        return self.issue(Issuance(client, self.access.scopes, self.access.resource_server, self.GRANT_TYPE))

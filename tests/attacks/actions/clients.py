@@ -11,6 +11,7 @@ from sqlalchemy import select
 from authserver.db import table_of
 from authserver.models.network import ClientNetwork
 
+from .. import cast
 from ..expectations import given_out
 from ..forge import claims_of
 from ..runner import Run
@@ -39,6 +40,25 @@ def allow(run: Run, client: str, networks: list[str]) -> None:
 def set_redirect_uris(run: Run, client: str, uris: list[str]) -> None:
     """The client's codes go to ``uris`` alone."""
     run.world.services.clients.set_redirect_uris(client, uris)
+
+
+def set_answers(run: Run, client: str, token_format: str, userinfo_alg: str | None = None) -> None:
+    """The client gets access tokens of this form, and UserInfo signed or plain."""
+    cast.client(run.world, client)
+    run.world.services.clients.set_answers(client, token_format, userinfo_alg)
+    run.world.services.versions.forget()
+
+
+def signed_answer_is_no_token(run: Run, token: str) -> None:
+    """What UserInfo signs for a client opens nothing, here or at an API."""
+    bearer = {"Authorization": f"Bearer {run.saved[token]['access_token']}"}
+    answer = run.send({"status": 200}, send="GET /userinfo", headers=bearer)
+    text = answer.body.decode()
+    assert claims_of(text)["aud"] == "web1"
+    refused = {"status": 401, "error": "invalid_token", "audit": ["resource.rejected"]}
+    run.send(refused, send="GET /userinfo", headers={"Authorization": f"Bearer {text}"})
+    inactive = {"status": 200, "body": {"active": False}, "audit": ["introspection.denied"]}
+    run.send(inactive, send="POST /introspect", **{"as": "rs_accounts", "form": {"token": text}})
 
 
 def save(run: Run, name: str, value: str) -> None:

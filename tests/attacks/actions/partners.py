@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import socket
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from assertions import Signer, form
+from receiver import Receiver
 
 from authserver import crypto, outgoing
 from authserver.partners import DAY
@@ -22,6 +25,11 @@ CODE = {
 }
 # what a registration changes: one client with a secret, and one less for its token
 ROWS = {"client": 1, "client_secret": 1, "client_registration": 1, "initial_access_token": 0}
+SECTOR_REFUSED = {
+    "status": 400,
+    "error": "invalid_client_metadata",
+    "audit": ["registration.rejected/sector_identifier_uri"],
+}
 GONE = {"status": 401, "error": "invalid_client", "audit": ["client.auth.failed"]}
 
 
@@ -134,6 +142,53 @@ def first_use_reaches_nobody(run: Run, hosts: list[str], resolves_to: list[str])
             return
         connection.close()
         raise AssertionError("somebody inside was called")
+
+
+def sectors_that_are_none(run: Run) -> None:
+    """Nothing that an address says or does makes a sector, but the one right answer of its host."""
+    right = json.dumps(CODE["redirect_uris"]).encode()
+    as_json = {"Content-Type": "application/json"}
+    token = "here"
+    invite(run, token, redirect_hosts=["rp.example", "localhost"])
+    with Receiver() as host, Receiver() as elsewhere:
+        elsewhere.page, elsewhere.page_headers = right, as_json
+        for status, headers, page in (
+            (302, as_json | {"Location": elsewhere.uri}, right),
+            (301, {"Location": elsewhere.uri}, b""),
+            (200, as_json, right + b" " * 100_000),
+            (200, as_json | {"Content-Encoding": "gzip"}, gzip.compress(right)),
+            (200, {"Content-Type": "text/plain"}, right),
+            (200, {"Content-Type": "text/html"}, right),
+            (200, as_json, right.replace(b"rp.example", b"rp.example.evil.example")),
+            (200, as_json, b'["https://rp.example/*"]'),
+            (200, as_json, b"{}"),
+            (200, as_json, b""),
+            (404, as_json, right),
+        ):
+            host.page_status, host.page_headers, host.page = status, headers, page
+            _register_in_sector(run, token, host.uri, SECTOR_REFUSED)
+        assert len(host.heard) == 11
+        assert elsewhere.heard == []
+        host.page_status, host.page_headers, host.page = 200, as_json, right
+        # a name that leads there is not asked, though it has a good address as well
+        for addresses in (["127.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["169.254.169.254"], ["10.0.0.5"]):
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in addresses]
+            with (
+                patch.object(outgoing.socket, "getaddrinfo", return_value=found),
+                patch.object(run.world.services.outgoing, "_allowed", ()),
+            ):
+                _register_in_sector(run, "iat", "https://rp.example/sector.json", SECTOR_REFUSED)
+        assert len(host.heard) == 11
+        _register_in_sector(run, token, host.uri, {"status": 201, "rows": ROWS})
+
+
+def _register_in_sector(run: Run, token: str, uri: str, expect: dict[str, Any]) -> None:
+    run.send(
+        expect,
+        send="POST /register",
+        headers={"Authorization": f"Bearer {{{token}}}"},
+        json=CODE | {"subject_type": "pairwise", "sector_identifier_uri": uri},
+    )
 
 
 def many_redirect_uris(run: Run, count: int) -> None:
