@@ -6,7 +6,6 @@ The core's answer goes to the server as it is. What is unusual takes Flask's way
 
 from __future__ import annotations
 
-from functools import partial
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +30,8 @@ class Endpoints:
         server = services.server
         self._app = app
         self._serve: dict[str, Callable[[HTTPRequest], Answer]] = {
-            "/token": server.token,
-            "/introspect": partial(server.endpoint, "introspect"),
+            "/token": lambda incoming: server.token(incoming),
+            "/introspect": lambda incoming: server.endpoint("introspect", incoming),
         }
         self._body_limit = services.settings.body_limit
         self._headers = transport_security(services.settings)
