@@ -13,7 +13,7 @@ from .web.guards import OVERLONG, incoming_from
 from .web.headers import transport_security
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from _typeshed.wsgi import WSGIEnvironment
     from flask import Flask
@@ -23,16 +23,15 @@ if TYPE_CHECKING:
     from .services import Services
 
 
+SERVED = ("/token", "/introspect")
+
+
 class Endpoints:
-    """POST /token and POST /introspect of one app."""
+    """POST to the ``SERVED`` of one app."""
 
     def __init__(self, app: Flask, services: Services) -> None:
-        server = services.server
         self._app = app
-        self._serve: dict[str, Callable[[HTTPRequest], Answer]] = {
-            "/token": lambda incoming: server.token(incoming),
-            "/introspect": lambda incoming: server.endpoint("introspect", incoming),
-        }
+        self._server = services.server
         self._body_limit = services.settings.body_limit
         self._headers = transport_security(services.settings)
 
@@ -41,18 +40,22 @@ class Endpoints:
 
         ``bodies.guard`` has seen the request: its length is a number.
         """
-        serve = self._serve.get(path)
-        if serve is None or environ["REQUEST_METHOD"] != "POST" or OVERLONG in environ:
+        if path not in SERVED or environ["REQUEST_METHOD"] != "POST" or OVERLONG in environ:
             return None
         if int(environ.get("CONTENT_LENGTH") or 0) > self._body_limit:
             return None
         try:
-            answer = serve(incoming_from(environ, path[1:], environ["wsgi.input"].read()))
+            answer = self._served(incoming_from(environ, path[1:], environ["wsgi.input"].read()))
         except Exception as error:
             return self._failed(error, environ, start)
         length = ("Content-Length", str(len(answer.body)))
         start(f"{answer.status} {responses[answer.status]}", [*answer.headers, *self._headers, length])
         return [answer.body]
+
+    def _served(self, incoming: HTTPRequest) -> Answer:
+        if incoming.endpoint == "token":
+            return self._server.token(incoming)
+        return self._server.endpoint(incoming.endpoint, incoming)
 
     def _failed(self, error: Exception, environ: WSGIEnvironment, start: Any) -> Iterable[bytes]:
         """What Flask answers when a view raises ``error``."""
