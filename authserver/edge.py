@@ -85,7 +85,7 @@ class Edge:
                 environ.pop(name, None)
         address = self._client_address(environ)
         caller = context.Caller(
-            request_id=crypto.random_token(128),
+            request_id=crypto.identifier(),
             address=address,
             user_agent=environ.get("HTTP_USER_AGENT", "")[:256],
             resource=f"{environ.get('REQUEST_METHOD', '')} {path}"[:400],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -51,9 +52,35 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
 
 
+class Lines(logging.Handler):
+    """Writes each record by one system call, so that threads and workers need no lock to keep lines whole."""
+
+    def __init__(self, file: int) -> None:
+        super().__init__()
+        self._file = file
+
+    def createLock(self) -> None:  # noqa: N802 - the base's name
+        """None is needed."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The line is with the operating system."""
+        try:
+            data = f"{self.format(record)}\n".encode()
+            while data:
+                data = data[os.write(self._file, data) :]
+        except Exception:
+            self.handleError(record)
+
+
 def configure(level: str) -> None:
     """This process logs JSON lines from ``level`` up; libraries that print tokens stay at INFO."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler: logging.Handler
+    try:
+        handler = Lines(sys.stderr.fileno())
+    except (OSError, ValueError):
+        # something stands in for standard error
+        handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

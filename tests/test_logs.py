@@ -1,0 +1,38 @@
+"""The log as processes write it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+
+from authserver.logs import JSONLines, Lines
+
+
+def test_lines_of_many_threads_stay_whole() -> None:
+    reader, writer = os.pipe()
+    handler = Lines(writer)
+    handler.setFormatter(JSONLines())
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    got: list[bytes] = []
+
+    def read() -> None:
+        while part := os.read(reader, 65536):
+            got.append(part)
+
+    collecting = threading.Thread(target=read)
+    collecting.start()
+    threads = [
+        threading.Thread(target=lambda n=n: [log.info("x" * n * 40) for _ in range(50)]) for n in range(8)
+    ]  # type: ignore[misc]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.close(writer)
+    collecting.join(10)
+    os.close(reader)
+    lines = [json.loads(line) for line in b"".join(got).splitlines()]
+    assert sorted(len(line["message"]) for line in lines) == sorted([n * 40 for n in range(8)] * 50)
