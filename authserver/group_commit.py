@@ -109,10 +109,8 @@ class GroupCommit:
         for job in batch:
             if job.insert is not None:
                 rows.setdefault(job.insert, []).extend(job.rows)
-        if all(job.work is None for job in batch):
-            with self._database.inserting() as cursor:
-                for insert, added in rows.items():
-                    insert.run(cursor, added)
+        if len(rows) == 1 and all(job.work is None for job in batch):
+            self._database.insert(*next(iter(rows.items())))
         else:
             with self._database.writing() as connection:
                 for job in batch:

@@ -15,7 +15,7 @@ from werkzeug.test import Client, TestResponse
 
 from authserver.app import create_app
 from authserver.config import Settings
-from authserver.db import Insert
+from authserver.db import Database, Insert
 
 from .cases import TOKEN_FORM
 from .people import REDEEMING, SHOP, settle
@@ -118,13 +118,13 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
             counts["write statements"] += 1
             counts["rows inserted"] += (len(parameters) if many else 1) if word == "INSERT" else 0
 
-    def inserted(insert: Insert, cursor: Any, added: Any) -> None:
+    def inserted(database: Database, kind: Insert, added: Any) -> None:
         counts["write statements"] += 1
         counts["rows inserted"] += len(added)
         counts["write transactions"] += 1
-        run(insert, cursor, added)
+        insert(database, kind, added)
 
-    run = Insert.run
+    insert = Database.insert
 
     def begun(connection: Any) -> None:
         counts["write transactions"] += bool(connection.get_execution_options().get("authserver_writes"))
@@ -142,8 +142,8 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
         with (
             mock.patch.object(es256, "sign", counting("signatures", es256.sign)),
             mock.patch.object(es256, "verify", counting("verifications", es256.verify)),
-            # what goes to the driver past the engine: each in a transaction of its own here
-            mock.patch.object(Insert, "run", inserted),
+            # what goes to the driver past the engine
+            mock.patch.object(Database, "insert", inserted),
         ):
             yield counts
     finally:

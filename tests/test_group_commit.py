@@ -180,12 +180,11 @@ def test_inserts_tell_of_lost_connections_once_and_then_have_new_ones(app: Flask
     add(1)
     with database.reading() as one, database.reading() as another:
         # several connections rest in the pool, all of them lost at once
-        one.execute(text("SELECT 1"))
-        another.execute(text("SELECT 1"))
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        own = [c.execute(text("SELECT pg_backend_pid()")).scalar_one() for c in (one, another)]
     other = create_engine(database.engine.url)
     with other.connect() as connection:
-        connection.execute(text(f"{cut} AND datname = current_database()"))
+        for pid in own:
+            connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
     other.dispose()
     with pytest.raises(Unavailable):
         add(2)

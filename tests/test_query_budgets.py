@@ -14,7 +14,7 @@ from plugins.people import Browser, add_user
 from registering import OWN, call, invite, manage, registered
 from sqlalchemy import event
 
-from authserver.db import Insert
+from authserver.db import Database, Insert
 from authserver.services import Services
 
 
@@ -27,15 +27,15 @@ def statements(services: Services) -> Iterator[list[str]]:
         if not statement.startswith(("BEGIN", "PRAGMA")):
             seen.append(" ".join(statement.split()[:4]))
 
-    def note_insert(insert: Insert, cursor: Any, rows: Any) -> None:
-        note(None, cursor, insert._sql)
-        run(insert, cursor, rows)
+    def note_insert(database: Database, added: Insert, rows: Any) -> None:
+        note(None, None, added.statement(rows)[0])
+        insert(database, added, rows)
 
-    run = Insert.run
+    insert = Database.insert
     event.listen(services.database.engine, "before_cursor_execute", note)
     try:
         # what goes to the driver past the engine
-        with mock.patch.object(Insert, "run", note_insert):
+        with mock.patch.object(Database, "insert", note_insert):
             yield seen
     finally:
         event.remove(services.database.engine, "before_cursor_execute", note)
