@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from . import context, crypto, metrics
+from . import context, crypto, logs, metrics
 from .audit import Entry, Event
 from .bodies import Places, guard
 from .documents import Documents
@@ -90,7 +90,7 @@ class Edge:
             user_agent=environ.get("HTTP_USER_AGENT", "")[:256],
             resource=f"{environ.get('REQUEST_METHOD', '')} {path}"[:400],
         )
-        token = context.current.set(caller)
+        token, lines = context.current.set(caller), logs.hold()
         status = 500
 
         def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -125,6 +125,7 @@ class Edge:
                 }
                 log.info("answered", extra={FIELDS: fields})
             context.current.reset(token)
+            logs.release(lines)
 
     def warm(self) -> None:
         """What is answered without the database is held in memory, unless that is away already."""

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,13 +65,38 @@ class Lines(logging.Handler):
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The line is with the operating system."""
+        """The line is with the operating system, or goes there with the others of its request."""
         try:
             data = f"{self.format(record)}\n".encode()
-            while data:
-                data = data[os.write(self._file, data) :]
+            held = _held.get()
+            if held is None:
+                self.write(data)
+            else:
+                held.append((self, data))
         except Exception:
             self.handleError(record)
+
+    def write(self, data: bytes) -> None:
+        """``data`` is with the operating system."""
+        while data:
+            data = data[os.write(self._file, data) :]
+
+
+Held = list[tuple[Lines, bytes]]
+_held: ContextVar[Held | None] = ContextVar("held", default=None)
+
+
+def hold() -> Token[Held | None]:
+    """Lines wait from now on, until ``release``: those of one request are written by one system call."""
+    return _held.set([])
+
+
+def release(token: Token[Held | None]) -> None:
+    """The lines since ``hold`` are written."""
+    held = _held.get()
+    _held.reset(token)
+    if held:
+        held[0][0].write(b"".join(data for _, data in held))
 
 
 def configure(level: str) -> None:

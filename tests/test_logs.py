@@ -7,6 +7,9 @@ import logging
 import os
 import threading
 
+import pytest
+
+from authserver import logs
 from authserver.logs import JSONLines, Lines
 
 
@@ -36,3 +39,23 @@ def test_lines_of_many_threads_stay_whole() -> None:
     os.close(reader)
     lines = [json.loads(line) for line in b"".join(got).splitlines()]
     assert sorted(len(line["message"]) for line in lines) == sorted([n * 40 for n in range(8)] * 50)
+
+
+def test_lines_of_one_request_leave_together_at_its_end() -> None:
+    reader, writer = os.pipe()
+    handler = Lines(writer)
+    handler.setFormatter(JSONLines())
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    os.set_blocking(reader, False)
+    outer = logs.hold()
+    log.info("one")
+    log.info("two")
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 65536)
+    logs.release(outer)
+    log.info("after")
+    told = [json.loads(line)["message"] for line in os.read(reader, 65536).splitlines()]
+    assert told == ["one", "two", "after"]
+    os.close(writer)
+    os.close(reader)
