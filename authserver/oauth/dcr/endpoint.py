@@ -17,9 +17,10 @@ from ...keys import KeyStore, Rotation
 from ...outgoing import Outgoing
 from ...partners import Invitation, Partners, Policy
 from ...throttle import Limit, Throttle
+from ..client_auth import outside
 from ..request import HTTPRequest, rejected
 from . import document, metadata
-from .refusals import invalid_token, outside, refused, suspended
+from .refusals import invalid_token, refused, suspended
 from .rules import Rules
 
 ENDPOINT = "register"
