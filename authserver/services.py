@@ -123,7 +123,9 @@ def build(app: Flask, settings: Settings) -> Services:
     authorizations = Authorizations(settings, clients, revocations, audit)
     outgoing = Outgoing(settings)
     subjects = Subjects(database, clients, master)
-    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, outgoing, audit)
+    # places of its own: what partners make others call must not hold up who is signed out
+    calls = Outgoing(settings)
+    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, calls, audit)
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:

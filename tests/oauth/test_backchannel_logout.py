@@ -16,11 +16,12 @@ from sqlalchemy import select, update
 from authserver import clock, leases
 from authserver.app import services_of
 from authserver.db import table_of
-from authserver.errors import Invalid
+from authserver.errors import Invalid, Unavailable
 from authserver.jobs import Jobs
 from authserver.models.authorization import Authorization
 from authserver.models.logout import LogoutDelivery
 from authserver.oauth.backchannel_logout import ATTEMPTS, DELAYS, EVENT
+from authserver.outgoing import AT_ONCE, Answer
 from authserver.purge import purge
 
 table = table_of(LogoutDelivery)
@@ -330,6 +331,29 @@ def test_an_address_inside_is_not_called_even_if_it_is_registered(
         connection.execute(update(table).values(attempts=ATTEMPTS - 1, due_at=0))
     deliver(world)
     assert outcomes(world) == [("shop", "failed", "uri_blocked", ATTEMPTS)]
+
+
+@on_sqlite
+def test_addresses_of_partners_that_hang_keep_no_logout_waiting(world: World, journey: Journey) -> None:
+    hanging, entered, release = world.services.outgoing, threading.Semaphore(0), threading.Event()
+
+    def hang(*_: object) -> Answer:
+        entered.release()
+        release.wait(10)
+        return Answer(200, b"")
+
+    journey.tokens("shop")
+    sign_out(journey)
+    with ThreadPoolExecutor(AT_ONCE) as pool, pytest.MonkeyPatch.context() as patched:
+        # the calls themselves: their places are taken as ever
+        patched.setattr(hanging, "_exchange", hang)
+        for _ in range(AT_ONCE):
+            pool.submit(hanging.get, "https://slow.example/sector.json", {})
+        assert all(entered.acquire(timeout=10) for _ in range(AT_ONCE))
+        with pytest.raises(Unavailable):
+            hanging.get("https://slow.example/sector.json", {})
+        assert deliver(world) == 1
+        release.set()
 
 
 @on_sqlite
