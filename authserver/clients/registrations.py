@@ -54,6 +54,8 @@ class Registration:
     values: dict[str, Any]
     described: dict[str, Any]
     registered_at: int
+    # of the client when it was read; 0 for what was just written
+    version: int = 0
 
 
 class Registrations:
@@ -70,13 +72,13 @@ class Registrations:
 
     def get(self, client_id: str) -> Registration | None:
         """The registration of a client in whatever state; None for one that an operator made, or none."""
-        wanted = select(table, clients.c.state, *(clients.c[name] for name in COLUMNS))
+        wanted = select(table, clients.c.state, clients.c.version, *(clients.c[name] for name in COLUMNS))
         joined = wanted.join(clients, clients.c.client_id == table.c.client_id)
         with self._database.reading() as connection:
             row = connection.execute(joined.where(living(client_id))).mappings().one_or_none()
         if row is None:
             return None
-        own = ("client_id", "state", "token_id", "digest", "described", "registered_at")
+        own = ("client_id", "state", "token_id", "digest", "described", "registered_at", "version")
         return Registration(**{n: row[n] for n in own}, values={n: row[n] for n in COLUMNS})
 
     def find(self, client_id: str, token: str) -> Registration | None:
@@ -120,7 +122,8 @@ class Registrations:
         """The client's metadata are these; its state, tier, profile and networks stay. Gives a new secret.
 
         There is one only when the client authenticates with secrets from now on and did not before. Spent
-        when it was deleted meanwhile; Invalid for metadata that do not fit together.
+        when it was deleted meanwhile, Changed when it was changed; Invalid for metadata that do not fit
+        together.
         """
         # without PKCE is what operators alone register
         metadata.judge({"require_pkce": True} | values)
@@ -130,7 +133,7 @@ class Registrations:
         changes = {"described": described, "updated_at": clock.now()}
         changed = sorted(name for name in COLUMNS if values[name] != old.values[name])
         try:
-            with self._clients.replacing(old.client_id, values, hash_) as connection:
+            with self._clients.replacing(old.client_id, values, old.version, hash_) as connection:
                 if connection.execute(update(table).where(_still(old)).values(changes)).rowcount != 1:
                     raise Spent
                 detail = {"changed": changed}
