@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from assertions import Signer
 from flask import Flask
 from journey import CALLBACK, Journey, claims_of
 from plugins.app import ISSUER, Moving, World
@@ -334,7 +336,9 @@ def test_an_address_inside_is_not_called_even_if_it_is_registered(
 
 
 @on_sqlite
-def test_addresses_of_partners_that_hang_keep_no_logout_waiting(world: World, journey: Journey) -> None:
+def test_addresses_that_hang_while_partners_register_keep_nobody_else_waiting(
+    world: World, journey: Journey, receiver: Receiver
+) -> None:
     hanging, entered, release = world.services.outgoing, threading.Semaphore(0), threading.Event()
 
     def hang(*_: object) -> Answer:
@@ -342,18 +346,34 @@ def test_addresses_of_partners_that_hang_keep_no_logout_waiting(world: World, jo
         release.wait(10)
         return Answer(200, b"")
 
+    signer = Signer()
+    receiver.page = json.dumps({"keys": [signer.public()]}).encode()
+    values = {"client_id": "bank", "client_name": "bank", "state": "active", "profile": "oauth21"}
+    values |= {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": receiver.uri, "tier": "gold"}
+    lists: dict[str, list[str]] = {
+        "grant_types": ["client_credentials"],
+        "redirect_uris": [],
+        "scopes": ["reports"],
+    }
+    world.services.clients.create(values | lists)
+    world.methods["bank"] = "private_key_jwt"
+    world.assertions["bank"] = lambda: signer.assertion(world, "bank")
     journey.tokens("shop")
     sign_out(journey)
-    with ThreadPoolExecutor(AT_ONCE) as pool, pytest.MonkeyPatch.context() as patched:
+    taken = AT_ONCE // 2
+    with ThreadPoolExecutor(taken) as pool, pytest.MonkeyPatch.context() as patched:
         # the calls themselves: their places are taken as ever
         patched.setattr(hanging, "_exchange", hang)
-        for _ in range(AT_ONCE):
-            pool.submit(hanging.get, "https://slow.example/sector.json", {})
-        assert all(entered.acquire(timeout=10) for _ in range(AT_ONCE))
-        with pytest.raises(Unavailable):
-            hanging.get("https://slow.example/sector.json", {})
-        assert deliver(world) == 1
-        release.set()
+        try:
+            for _ in range(taken):
+                pool.submit(hanging.get, "https://slow.example/sector.json", {})
+            assert all(entered.acquire(timeout=10) for _ in range(taken))
+            with pytest.raises(Unavailable):
+                hanging.get("https://slow.example/sector.json", {})
+            assert deliver(world) == 1
+            assert world.token("bank", scope="reports").status_code == 200
+        finally:
+            release.set()
 
 
 @on_sqlite

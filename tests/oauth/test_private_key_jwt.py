@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from authserver import clock, crypto, jws
 from authserver.errors import Invalid, Unavailable
+from authserver.outgoing import Outgoing
 from authserver.purge import purge
 
 
@@ -345,14 +346,14 @@ def test_calls_of_others_that_hang_cost_a_client_neither_its_known_keys_nor_its_
     publisher.publish(known)
     register(world, "bank", jwks_uri=publisher.uri)
     with monkeypatch.context() as busy:
-        busy.setattr(world.services.outgoing, "_send", full)
+        busy.setattr(Outgoing, "_send", full)
         assert post(world, known.assertion(world, "bank")).status_code == 503
     # nobody was asked, so the first look is still to come
     assert post(world, known.assertion(world, "bank")).status_code == 200
     publisher.publish(known, unknown)
     moving_clock.walk(301)
     with monkeypatch.context() as busy:
-        busy.setattr(world.services.outgoing, "_send", full)
+        busy.setattr(Outgoing, "_send", full)
         assert post(world, known.assertion(world, "bank")).status_code == 200
         assert post(world, unknown.assertion(world, "bank")).status_code == 503
     assert post(world, unknown.assertion(world, "bank")).status_code == 200
