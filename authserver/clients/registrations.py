@@ -7,6 +7,7 @@ while the client lives: a lost answer to an update costs nobody their client.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..partners import Invitation, Partners
 from . import metadata
 from .changes import Clients
 from .metadata import SECRET_METHODS
+from .registry import Changed
 from .rows import clients, living
 
 table = table_of(ClientRegistration)
@@ -145,14 +147,17 @@ class Registrations:
         )
         return new, secret
 
-    def delete(self, old: Registration, actor: str = "", reason: str = "") -> None:
-        """The client is gone, and with it all that people granted it; Spent when it was gone already."""
+    def delete(self, old: Registration, actor: str = "", reason: str = "", judged: int | None = None) -> None:
+        """The client is gone, and with it all that people granted it; Spent when it was gone already.
+
+        Changed when it is not of the version ``judged``, if that is given.
+        """
         detail = {"token_id": old.token_id}
         entry = Entry(
             Event.REGISTRATION_DELETED, reason=reason, client_id=old.client_id, actor=actor, detail=detail
         )
         try:
-            with self._clients.deleting(old.client_id) as connection:
+            with self._clients.deleting(old.client_id, judged) as connection:
                 if connection.execute(delete(table).where(_still(old))).rowcount != 1:
                     raise Spent
                 self._ends(connection, old.client_id)
@@ -176,8 +181,10 @@ class Registrations:
         for client_id in ids:
             found = self.get(client_id)
             if found is not None and found.state == "pending":
-                self.delete(found, "system", "not_approved")
-                gone += 1
+                # one that is approved this very moment stays
+                with suppress(Changed):
+                    self.delete(found, "system", "not_approved", found.version)
+                    gone += 1
         return gone
 
     def _record(

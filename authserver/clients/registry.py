@@ -182,9 +182,13 @@ class Registry:
             yield connection
 
     @contextmanager
-    def deleting(self, client_id: str) -> Iterator[Connection]:
-        """The client is gone for good with the block's work; its id is never given again."""
-        with self._changing(client_id, {"state": "deleted", "jwks": None, "jwks_uri": None}) as connection:
+    def deleting(self, client_id: str, judged: int | None = None) -> Iterator[Connection]:
+        """The client is gone for good with the block's work; its id is never given again.
+
+        Changed when it is not of the version ``judged``, if that is given.
+        """
+        gone = {"state": "deleted", "jwks": None, "jwks_uri": None}
+        with self._changing(client_id, gone, judged) as connection:
             for own in (secrets, networks):
                 connection.execute(delete(own).where(own.c.client_id == client_id))
             yield connection
