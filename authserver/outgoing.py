@@ -8,6 +8,7 @@ of the environment, bounded in time and size (design §9).
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -25,6 +26,8 @@ import httpcore
 from . import metrics
 from .config import Settings
 from .errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 SECONDS = 3.0
 MAX_BYTES = 65_536
@@ -100,8 +103,10 @@ class Outgoing:
             raise Unavailable("outgoing", retry_after=2)
         try:
             answer = self._exchange(method, url, headers, body)
-        except Exception:
+        except Exception as error:
             metrics.outgoing_failed.inc()
+            # which client's address it is, is in the audit log
+            log.warning("a call to a client's address failed: %s", error)
             raise
         finally:
             self._places.release()

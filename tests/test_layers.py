@@ -30,7 +30,7 @@ APART = ({"login", "oauth"},)
 LIBRARIES = {
     "flask_sqlalchemy": {"db"},
     "flask_limiter": {"throttle"},
-    "limits": {"throttle", "counters"},
+    "limits": {"throttle"},
     "flask": {"db", "throttle", "web", "app"},
     "argon2": {"clients", "login"},
     "joserfc": {"jws", "jwks", "keys", "resource_server"},

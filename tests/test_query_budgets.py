@@ -245,6 +245,7 @@ def test_looking_after_a_registration_is_one_read_and_what_it_changes(warm: Worl
     for method, expected in budgets.items():
         warm.services.scopes.all()
         warm.services.keys.published()
+        warm.services.clients.get(told["client_id"])
         with statements(warm.services) as seen:
             document = OWN | {"client_id": told["client_id"]} if method == "PUT" else None
             assert manage(warm, method, told, document).status_code in (200, 204)

@@ -17,7 +17,7 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..errors import Invalid
-from ..models.partner import ClientRegistration
+from ..models.partner import ClientRegistration, InitialAccessToken
 from ..partners import Invitation, Partners
 from . import metadata
 from .changes import Clients
@@ -26,6 +26,7 @@ from .registry import Changed
 from .rows import clients, living
 
 table = table_of(ClientRegistration)
+invitations = table_of(InitialAccessToken)
 # the columns of a client that its partner sets
 COLUMNS = (
     "client_name", "application_type", "redirect_uris", "token_endpoint_auth_method",
@@ -169,6 +170,13 @@ class Registrations:
         """Whoever has the client's token has seen its registration; on record."""
         detail = {"token_id": registration.token_id}
         self._audit.record(Entry(Event.REGISTRATION_READ, client_id=registration.client_id, detail=detail))
+
+    def of_partner(self, partner: str) -> set[str]:
+        """The ids of all clients that a partner of this name registered."""
+        invited = table.join(invitations, invitations.c.token_id == table.c.token_id)
+        query = select(table.c.client_id).select_from(invited).where(invitations.c.partner == partner)
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def expire(self) -> int:
         """Clients that nobody approved within ``PENDING_DAYS`` days are gone; gives how many."""

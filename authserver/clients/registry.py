@@ -14,7 +14,7 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..models.scope import Scope
 from . import audiences, metadata, rows, sectors
 from .metadata import SECRET_METHODS
@@ -98,7 +98,7 @@ class Registry:
         """The client is registered once ``connection`` commits; Invalid when its id was ever given."""
         mine = clients.c.client_id == new.client_id
         if connection.execute(select(clients.c.client_id).where(mine)).scalar():
-            raise Invalid("There is a client of this id already.")
+            raise NotDone("There is a client of this id already.")
         version = raise_version(connection, "clients")
         connection.execute(insert(clients).values(**new.values, version=version))
         if new.hash:
@@ -121,7 +121,7 @@ class Registry:
         audience = audiences.validate(str(api["audience"]))
         taken = (resource_servers.c.audience == audience) | (resource_servers.c.name == api["name"])
         if connection.execute(select(resource_servers.c.name).where(taken)).first():
-            raise Invalid("There is a resource server of this audience or name already.")
+            raise NotDone("There is a resource server of this audience or name already.")
         connection.execute(insert(resource_servers).values(client_id=client_id, **api))
         raise_version(connection, "scopes")
         entry = Entry(Event.RESOURCE_SERVER_REGISTERED, client_id=client_id, detail={"audience": audience})
@@ -203,12 +203,12 @@ class Registry:
         with self._database.writing() as connection:
             version = raise_version(connection, "clients")
             row = (values or {}) | {"version": version}
+            this = rows.living(client_id)
             if judged is not None:
-                # held from here on: the caches' version is every change's first lock
-                query = select(clients.c.version).where(rows.living(client_id))
-                if connection.execute(query).scalar() not in (None, judged):
+                this &= clients.c.version == judged
+            if connection.execute(update(clients).where(this).values(row)).rowcount != 1:
+                if connection.execute(select(clients.c.version).where(rows.living(client_id))).first():
                     raise Changed
-            if connection.execute(update(clients).where(rows.living(client_id)).values(row)).rowcount != 1:
                 raise Invalid(NO_SUCH_CLIENT)
             yield connection
         self._versions.forget()

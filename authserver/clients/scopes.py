@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from ..audit import Audit, Entry, Event
 from ..cache import Versions, Whole, raise_version
 from ..db import Database, table_of
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..models.client import ResourceServer
 from ..models.scope import Scope
 from ..visible_text import shows
@@ -74,14 +74,14 @@ class Scopes:
             known = connection.execute(select(scopes).where(scopes.c.name == name)).mappings().one_or_none()
             owner = known["audience"] if known else None
             if audience is not None and owner not in (None, audience):
-                raise Invalid("Another API owns this scope; remove the scope first if that is meant.")
+                raise NotDone("Another API owns this scope; remove the scope first if that is meant.")
             if (
                 audience is not None
                 and not connection.execute(
                     select(resource_servers.c.name).where(resource_servers.c.audience == audience)
                 ).scalar()
             ):
-                raise Invalid("There is no resource server of this audience.")
+                raise NotDone("There is no resource server of this audience.")
             values: dict[str, str | None] = {"description": description}
             if audience is not None:
                 values["audience"] = audience
@@ -98,7 +98,7 @@ class Scopes:
         """The scope is gone; clients that held it no longer get it. Invalid if there is none."""
         with self._database.writing() as connection:
             if not connection.execute(delete(scopes).where(scopes.c.name == name)).rowcount:
-                raise Invalid("There is no scope of this name.")
+                raise NotDone("There is no scope of this name.")
             raise_version(connection, "scopes")
             self._audit.record_in(
                 connection, Entry(Event.SCOPE_CHANGED, reason="removed", detail={"scope": name})

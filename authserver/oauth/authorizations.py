@@ -185,9 +185,9 @@ class Authorizations:
         """It has ended, with its refresh family and tokens; whether it was this call that ended it."""
         return self._end(connection, table.c.gid == gid, reason) > 0
 
-    def end_for_user_in(self, connection: Connection, user_id: str, reason: str = "user_disabled") -> None:
-        """Every authorization of the person has ended."""
-        self._end(connection, table.c.user_id == user_id, reason)
+    def end_for_user_in(self, connection: Connection, user_id: str, reason: str = "user_disabled") -> int:
+        """Every authorization of the person has ended; gives how many did now."""
+        return self._end(connection, table.c.user_id == user_id, reason)
 
     def end_for_grant_in(
         self, connection: Connection, grant_id: str, reason: str = "consent_withdrawn"
@@ -197,9 +197,9 @@ class Authorizations:
 
     def end_for_client_in(
         self, connection: Connection, client_id: str, reason: str = "client_deleted"
-    ) -> None:
-        """Every authorization of the client has ended."""
-        self._end(connection, table.c.client_id == client_id, reason)
+    ) -> int:
+        """Every authorization of the client has ended; gives how many did now."""
+        return self._end(connection, table.c.client_id == client_id, reason)
 
     def end_for_sessions_in(self, connection: Connection, reasons: Mapping[str, str]) -> None:
         """Every authorization of these sessions has ended for its session's reason, but for offline ones.

@@ -33,6 +33,9 @@ TITLES = {
     503: "Not available just now",
 }
 REASONS = {404: "not_found", 405: "method", 413: "too_large"}
+# dependencies that are bounded queues of this process, and how often it is told that one is full
+QUEUES = ("hash_queue", "outgoing")
+QUEUE_SECONDS = 10
 
 
 def install(app: Flask) -> None:
@@ -61,8 +64,11 @@ def answer(status: int, error: str, description: str) -> Response:
 def unavailable(error: Unavailable) -> Response:
     """503 with Retry-After: nothing was issued, the caller may come again."""
     metrics.dependency_failures.labels(error.dependency).inc()
-    # the row waits in memory: what failed may be the database itself
-    _services().audit.record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
+    rooms = _services()
+    # a queue of our own is full because of a flood, which is no flood of rows
+    if error.dependency not in QUEUES or rooms.throttle.first(f"full/{error.dependency}", QUEUE_SECONDS):
+        # the row waits in memory: what failed may be the database itself
+        rooms.audit.record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
     response = answer(503, "temporarily_unavailable", "The server cannot answer now. Try again shortly.")
     response.headers["Retry-After"] = str(error.retry_after)
     return response

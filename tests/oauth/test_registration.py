@@ -155,7 +155,9 @@ def test_a_client_waits_for_approval_unless_the_policy_says_otherwise(world: Wor
 def test_the_networks_of_the_policy_are_those_of_its_clients_and_no_update_changes_them(world: World) -> None:
     told = registered(world, OWN, networks=("203.0.113.0/24",))
     assert refused(world.token(told["client_id"], scope="payments:read"), "access_denied", 403)
-    assert update(world, told, **OWN, networks=["0.0.0.0/0"], state="active", tier="x").status_code == 200
+    wider = {"client_id": told["client_id"], **OWN, "networks": ["0.0.0.0/0"], "state": "active", "tier": "x"}
+    assert refused(manage(world, "PUT", told, wider), "access_denied", 403)
+    assert manage(world, "PUT", told, wider, address="203.0.113.9").status_code == 200
     assert refused(world.token(told["client_id"], scope="payments:read"), "access_denied", 403)
 
 
