@@ -25,6 +25,7 @@ from .login import (
     PasswordRules,
     Sessions,
 )
+from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
@@ -91,6 +92,7 @@ class Services:
     authorization_endpoint: AuthorizationEndpoint
     interactions: Interactions
     consents: Consents
+    approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
     revocations: Revocations
@@ -201,6 +203,7 @@ def build(app: Flask, settings: Settings) -> Services:
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
         interactions=interactions,
         consents=consents,
+        approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
             settings.issuer, database, interactions, consents, authorizations, audit
         ),

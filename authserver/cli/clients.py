@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
@@ -112,7 +113,12 @@ def create(as_json: bool, **given: Any) -> None:
         services.rotation.ensure(given["signing_alg"])
     api = {key: given[key] for key in ("audience", "name", "signing_alg")} if given["audience"] else None
     client_id, secret = services.clients.create(values, parse_networks(given["networks"]), api)
-    told = {"client_id": client_id, "client_secret": secret, "state": values["state"]}
+    told = {
+        "client_id": client_id,
+        "client_secret": secret,
+        "state": values["state"],
+        "namesakes": _namesakes(services, client_id, given["name"]),
+    }
     lines = [f"client_id: {client_id}"]
     if secret:
         lines.append(f"client_secret: {secret}  (shown once)")
@@ -220,8 +226,35 @@ def must_know(services: Services, client_id: str) -> ClientRecord:
 
 
 def _set_state(client_id: str, state: str, as_json: bool) -> None:
-    open_rooms().clients.set_state(client_id, state)
-    show({"client_id": client_id, "state": state}, as_json, f"{client_id} is {state}.")
+    services = open_rooms()
+    services.clients.set_state(client_id, state)
+    told: dict[str, Any] = {"client_id": client_id, "state": state}
+    if state == "active":
+        told["namesakes"] = _namesakes(services, client_id, known_client(client_id).client_name)
+    show(told, as_json, f"{client_id} is {state}.")
+
+
+def _namesakes(services: Services, client_id: str, name: str) -> list[str]:
+    """Other clients that people know by this name; the operator is warned of them."""
+    found = [
+        client.client_id
+        for client in services.clients.all()
+        if client.client_id != client_id
+        and client.state != "deleted"
+        and _folded(client.client_name) == _folded(name)
+    ]
+    if found:
+        click.echo(
+            f"Warning: {', '.join(found)} has this name, too. "
+            "People can tell them apart only by the host that they are sent back to.",
+            err=True,
+        )
+    return found
+
+
+def _folded(name: str) -> str:
+    """A name without what people do not see in it: case, width and spaces."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def row_of(client: ClientRecord) -> dict[str, Any]:

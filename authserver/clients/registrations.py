@@ -6,6 +6,7 @@ while the client lives: a lost answer to an update costs nobody their client.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..errors import Invalid
+from ..ip_allowlist import Allowlist
 from ..models.partner import ClientRegistration, InitialAccessToken
 from ..partners import Invitation, Partners
 from . import metadata
 from .changes import Clients
 from .metadata import SECRET_METHODS
 from .registry import Changed
-from .rows import clients, living
+from .rows import clients, living, networks
 
 table = table_of(ClientRegistration)
 invitations = table_of(InitialAccessToken)
@@ -57,7 +59,9 @@ class Registration:
     values: dict[str, Any]
     described: dict[str, Any]
     registered_at: int
-    # of the client when it was read; 0 for what was just written
+    # from where the client may call, and be looked after
+    allowlist: Allowlist
+    # of the client when it was read; 0 for what was just made
     version: int = 0
 
 
@@ -79,10 +83,13 @@ class Registrations:
         joined = wanted.join(clients, clients.c.client_id == table.c.client_id)
         with self._database.reading() as connection:
             row = connection.execute(joined.where(living(client_id))).mappings().one_or_none()
-        if row is None:
-            return None
+            if row is None:
+                return None
+            cidrs = connection.execute(select(networks.c.cidr).where(networks.c.client_id == client_id))
+            allowlist = Allowlist(cidrs.scalars())
         own = ("client_id", "state", "token_id", "digest", "described", "registered_at", "version")
-        return Registration(**{n: row[n] for n in own}, values={n: row[n] for n in COLUMNS})
+        values = {name: row[name] for name in COLUMNS}
+        return Registration(**{n: row[n] for n in own}, values=values, allowlist=allowlist)
 
     def find(self, client_id: str, token: str) -> Registration | None:
         """The registration of a client that ``token`` is for; None alike when there is none, or another."""
@@ -117,7 +124,9 @@ class Registrations:
             self._record(connection, Event.REGISTRATION_CREATED, new.client_id, invitation.token_id)
         del row["updated_at"]
         kept = {name: new.values[name] for name in COLUMNS}
-        return Registration(state=policy.client_state, values=kept, **row), token, new.secret
+        allowlist = Allowlist(policy.networks)
+        told = Registration(state=policy.client_state, values=kept, allowlist=allowlist, **row)
+        return told, token, new.secret
 
     def replace(
         self, old: Registration, values: dict[str, Any], described: dict[str, Any]
@@ -143,10 +152,7 @@ class Registrations:
                 self._record(connection, Event.REGISTRATION_UPDATED, old.client_id, old.token_id, detail)
         except Invalid:
             raise Spent from None
-        new = Registration(
-            old.client_id, old.state, old.token_id, old.digest, values, described, old.registered_at
-        )
-        return new, secret
+        return dataclasses.replace(old, values=values, described=described), secret
 
     def delete(self, old: Registration, actor: str = "", reason: str = "", judged: int | None = None) -> None:
         """The client is gone, and with it all that people granted it; Spent when it was gone already.

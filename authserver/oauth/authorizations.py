@@ -133,6 +133,7 @@ class Authorizations:
                 sid=session.sid, offline=offline, scopes=list(request.scopes),
                 audience=[api for api in request.audience if api != self._issuer],
                 authorization_details=list(details) if details else None,
+                pays=rar.payment_of(details) is not None,
                 claims=_single_claims(request),
                 # OpenID Connect Core §5.5.1.1: what was demanded is told, also where more was reached
                 acr=acr.met(session.acr, request.acr_essential) or session.acr,
@@ -184,6 +185,11 @@ class Authorizations:
     def end_in(self, connection: Connection, gid: str, reason: str) -> bool:
         """It has ended, with its refresh family and tokens; whether it was this call that ended it."""
         return self._end(connection, table.c.gid == gid, reason) > 0
+
+    def end_payment_in(self, connection: Connection, user_id: str, gid: str) -> bool:
+        """The person's own payment ``gid`` has ended, if it is one that could still be used."""
+        mine = (table.c.gid == gid) & (table.c.user_id == user_id) & table.c.pays
+        return self._end(connection, mine, "payment_withdrawn") > 0
 
     def end_for_user_in(self, connection: Connection, user_id: str, reason: str = "user_disabled") -> int:
         """Every authorization of the person has ended; gives how many did now."""

@@ -23,6 +23,7 @@ from ..config import Settings
 from ..db import Database, table_of
 from ..errors import ProtocolError
 from ..models.scope import RateTier
+from ..texts import Text
 from .exact import Exact
 from .failures import Failures
 from .leased import Leased
@@ -176,7 +177,7 @@ class Throttle:
             self._audit.record(entry)
         raise ProtocolError(
             refusal.error,
-            "Too many requests. Wait as long as Retry-After says.",
+            Text("Too many requests. Wait as long as Retry-After says."),
             event="",  # written above, once a window: a flood of requests is not a flood of rows
             reason=refusal.reason,
             status=429,

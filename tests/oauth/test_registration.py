@@ -155,10 +155,14 @@ def test_a_client_waits_for_approval_unless_the_policy_says_otherwise(world: Wor
 def test_the_networks_of_the_policy_are_those_of_its_clients_and_no_update_changes_them(world: World) -> None:
     told = registered(world, OWN, networks=("203.0.113.0/24",))
     assert refused(world.token(told["client_id"], scope="payments:read"), "access_denied", 403)
-    wider = {"client_id": told["client_id"], **OWN, "networks": ["0.0.0.0/0"], "state": "active", "tier": "x"}
-    assert refused(manage(world, "PUT", told, wider), "access_denied", 403)
+    document = OWN | {"client_id": told["client_id"]}
+    wider = document | {"networks": ["0.0.0.0/0"], "state": "active", "tier": "x"}
     assert manage(world, "PUT", told, wider, address="203.0.113.9").status_code == 200
     assert refused(world.token(told["client_id"], scope="payments:read"), "access_denied", 403)
+    # nor is it looked after from elsewhere, whoever has its token
+    for method in ("GET", "PUT", "DELETE"):
+        assert refused(manage(world, method, told, document), "access_denied", 403)
+    assert manage(world, "GET", told, address="203.0.113.9").status_code == 200
 
 
 def test_the_first_client_with_an_algorithm_makes_its_key_and_the_next_does_not(world: World) -> None:

@@ -10,10 +10,11 @@ import pytest
 from journey import CALLBACK, VERIFIER, Journey, claims_of, refused
 from plugins.app import World
 from receiver import Receiver
-from registering import register, registered, update
+from registering import invite, register, registered, update
 
 from authserver.clients import sectors
 from authserver.errors import Invalid
+from authserver.outgoing import AT_ONCE
 
 META = "invalid_client_metadata"
 JSON = {"Content-Type": "application/json"}
@@ -245,3 +246,18 @@ def test_an_invitation_says_by_which_ids_its_clients_know_people(world: World) -
     assert registered(world, plain, **narrow)["subject_type"] == "public"
     assert refused(register(world, PAIRWISE, **narrow), META)
     assert reasons(world) == ["subject_type"] * 2
+
+
+def test_who_has_to_wait_for_other_calls_is_told_to_come_again_and_loses_nothing(
+    world: World, sector: Receiver
+) -> None:
+    token = invite(world, clients=1)
+    asked = PAIRWISE | {"sector_identifier_uri": sector.uri}
+    places = world.services.outgoing._places
+    for _ in range(AT_ONCE // 2):
+        assert places.acquire(blocking=False)
+    answer = register(world, asked, token=token)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    for _ in range(AT_ONCE // 2):
+        places.release()
+    assert register(world, asked, token=token).status_code == 201

@@ -17,10 +17,9 @@ from ...keys import KeyStore, Rotation
 from ...outgoing import Outgoing
 from ...partners import Invitation, Partners, Policy
 from ...throttle import Limit, Throttle
-from ..client_auth import judge_address
 from ..request import HTTPRequest, rejected
 from . import document, metadata
-from .refusals import changed_meanwhile, invalid_token, refused, suspended
+from .refusals import changed_meanwhile, invalid_token, outside, refused, suspended
 from .rules import Rules
 
 ENDPOINT = "register"
@@ -152,11 +151,10 @@ class RegistrationEndpoint:
         registration = self._rooms.registrations.find(named, token)
         if registration is None:
             raise invalid_token(OWN, named)
+        if not registration.allowlist.allows(request.address):
+            raise outside(named)
         if registration.state == "suspended":
             raise suspended(named)
-        if (client := self._rooms.clients.get(named)) is not None:
-            # who has its token and not its networks changes nothing of it
-            judge_address(client, request.address)
         return registration, token
 
     # --- what is asked --------------------------------------------------------------------------------

@@ -110,3 +110,15 @@ def changed_meanwhile(client_id: str) -> ProtocolError:
         status=409,
         client_id=client_id,
     )
+
+
+def outside(client_id: str) -> ProtocolError:
+    """403, as at every other endpoint: the client is not looked after from where it may not call."""
+    return ProtocolError(
+        "access_denied",
+        "This client may not call from this network.",
+        event=Event.CLIENT_IP_REJECTED,
+        reason="ip_not_allowed",
+        status=403,
+        client_id=client_id,
+    )
