@@ -15,7 +15,7 @@ UPGRADE ?=
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help run test lint format bench screenshots translations lock clean python installed installed-dev
+.PHONY: help run production test lint format bench screenshots translations lock clean python installed installed-dev
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -23,6 +23,10 @@ help: ## this list
 
 run: installed ## the demo: issuer on PORT (8000), shop and payments API on the next port; Ctrl-C ends it
 	@exec $(BIN)/authserver demo run --port $(PORT)
+
+production: installed-dev ## nginx, PostgreSQL, Redis and two workers as in deploy/, to try; Ctrl-C ends it
+	@scripts/install-test-services.sh
+	@exec $(BIN)/python -m deploy.rehearsal
 
 test: installed-dev ## every test; ARGS="tests/oauth -k par" picks some
 	@scripts/install-test-services.sh

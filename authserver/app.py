@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> Flask:
     csrf.install(app)
     headers.install(app)
     errors.install(app)
-    app.extensions[EDGE] = app.wsgi_app = Edge(app.wsgi_app, services)  # type: ignore[method-assign]
+    app.extensions[EDGE] = app.wsgi_app = Edge(app, services)  # type: ignore[method-assign]
     return app
 
 

@@ -6,7 +6,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
 import secrets
+import threading
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
+STOCK_BYTES = 4096
 NONCE_BYTES = 12  # the nonce length that NIST SP 800-38D §8.2 recommends for AES-GCM
 
 
@@ -30,6 +33,30 @@ def random_bytes(count: int) -> bytes:
 def random_token(bits: int = 256) -> str:
     """A fresh unguessable string of ``bits`` random bits in base64url."""
     return secrets.token_urlsafe(bits // 8)
+
+
+def identifier(bits: int = 128) -> str:
+    """A fresh name of ``bits`` random bits in base64url, for what is nobody's secret.
+
+    Its bytes are drawn from the operating system's generator in stock, a stock for each thread: a system call
+    lets another thread run, and on a hot path that costs more than the bytes.
+    """
+    count, process = bits // 8, os.getpid()
+    if _stock.process != process or _stock.used + count > STOCK_BYTES:
+        # after a fork too: what was in stock is the parent's
+        _stock.process, _stock.data, _stock.used = process, random_bytes(STOCK_BYTES), 0
+    start = _stock.used
+    _stock.used += count
+    return b64u(_stock.data[start : _stock.used])
+
+
+class _Stock(threading.local):
+    process = 0
+    data = b""
+    used = 0
+
+
+_stock = _Stock()
 
 
 def b64u(data: bytes) -> str:

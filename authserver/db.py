@@ -5,6 +5,7 @@ SQLite runs in WAL; only writers take its write lock, at BEGIN, so that none fai
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table, event, exc
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import PoolProxiedConnection
 
 from . import clock
 from .errors import Unavailable
@@ -23,6 +25,10 @@ from .postgresql import CONNECT_ARGUMENTS, PATIENCE_SECONDS, Impatient, hung
 
 # After a statement that hung, nothing is asked for so long.
 SILENT_SECONDS = 1.0
+# of one INSERT: both databases bound the parameters of a statement
+MOST_ROWS = 500
+# a parameter as the driver of PostgreSQL knows it by name
+_NAMED = re.compile(r"%\((\w+)\)s")
 NAMING = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -58,16 +64,20 @@ class Insert:
     """An INSERT whose SQL is made once and goes to the driver as it is; JSON values are given as text."""
 
     def __init__(self, engine: Engine, model: type[Base], columns: Sequence[str]) -> None:
-        compiled = table_of(model).insert().compile(engine, column_keys=list(columns))
-        self._sql = str(compiled)
-        self._order = compiled.positiontup
+        compiled = str(table_of(model).insert().compile(engine, column_keys=list(columns)))
+        self._head, _, row = compiled.partition(" VALUES ")
+        self._row = _NAMED.sub("%s", row)
+        self._order = columns if self._row == row else _NAMED.findall(row)
 
     def execute(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """``rows`` are inserted in one round."""
-        given: list[Any] = list(rows)
-        if self._order is not None:
-            given = [tuple(row[column] for column in self._order) for row in rows]
-        connection.exec_driver_sql(self._sql, given if len(given) > 1 else given[0])
+        for start in range(0, len(rows), MOST_ROWS):
+            connection.exec_driver_sql(*self.statement(rows[start : start + MOST_ROWS]))
+
+    def statement(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[Any, ...]]:
+        """The one statement that inserts ``rows``, with its parameters."""
+        given = tuple(row[column] for row in rows for column in self._order)
+        return f"{self._head} VALUES {', '.join([self._row] * len(rows))}", given
 
 
 # An OperationalError is the server gone, locked, full or read-only; the others are a broken connection.
@@ -108,6 +118,56 @@ class Database:
         """
         with self._fail_closed("database_write"), self._writer.begin() as connection:
             yield connection
+
+    def insert(self, insert: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+        """``rows`` are committed; Unavailable as ``writing`` has it.
+
+        One statement of the driver's own, which is a transaction by itself: on the hot paths the engine's
+        work and two journeys for BEGIN and COMMIT would cost more than the rows.
+        """
+        if len(rows) > MOST_ROWS:
+            with self.writing() as connection:
+                insert.execute(connection, rows)
+            return
+        driver_error = self.engine.dialect.loaded_dbapi.Error
+        with self._fail_closed("database_write"):
+            pooled = None
+            try:
+                pooled = self.engine.raw_connection()
+                with self._autocommitting(pooled) as connection:
+                    connection.execute(*insert.statement(rows)).close()
+            except driver_error as error:
+                raise self._named(error, pooled) from error
+            finally:
+                if pooled is not None:
+                    pooled.close()
+
+    @contextmanager
+    def _autocommitting(self, pooled: PoolProxiedConnection) -> Iterator[Any]:
+        """The driver's connection, for statements that are each a transaction; SQLite's always is so."""
+        connection: Any = pooled.dbapi_connection
+        if self.sqlite:
+            yield connection
+            return
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            if not connection.closed:
+                connection.autocommit = False
+
+    def _named(self, error: Exception, pooled: PoolProxiedConnection | None) -> BaseException:
+        """The driver's ``error`` under SQLAlchemy's name; a lost connection takes the others along."""
+        dialect = self.engine.dialect
+        connection = None if pooled is None else pooled.dbapi_connection
+        lost = dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
+        if lost and pooled is not None:
+            pooled.invalidate(error)
+            self.engine.dispose()
+        base = dialect.loaded_dbapi.Error
+        return exc.DBAPIError.instance(
+            None, None, error, base, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+        )
 
     def probe(self) -> None:
         """The database can be written to now; Unavailable otherwise."""

@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from . import context, crypto, metrics
+from . import context, crypto, logs, metrics
 from .audit import Entry, Event
 from .bodies import Places, guard
 from .documents import Documents
+from .endpoints import Endpoints
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
 from .logs import FIELDS
@@ -27,6 +28,7 @@ from .web.guards import OVERLONG
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
 
     from .services import Services
 
@@ -57,9 +59,10 @@ ENDPOINTS = {f"/{name}": name for name in NAMED}
 class Edge:
     """Wraps the WSGI app of Flask."""
 
-    def __init__(self, app: WSGIApplication, services: Services) -> None:
+    def __init__(self, app: Flask, services: Services) -> None:
         settings = services.settings
-        self._app = app
+        self._app: WSGIApplication = app.wsgi_app
+        self._endpoints = Endpoints(app, services)
         self._services = services
         self._documents = Documents(services)
         self._places = Places(settings.threads)
@@ -86,12 +89,12 @@ class Edge:
                 environ.pop(name, None)
         address = self._client_address(environ)
         caller = context.Caller(
-            request_id=crypto.random_token(128),
+            request_id=crypto.identifier(),
             address=address,
             user_agent=environ.get("HTTP_USER_AGENT", "")[:256],
             resource=f"{environ.get('REQUEST_METHOD', '')} {path}"[:400],
         )
-        token = context.current.set(caller)
+        token, lines = context.current.set(caller), logs.hold()
         status = 500
 
         def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -107,7 +110,8 @@ class Edge:
                 return answer
             if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
                 guard(environ, self._places, address)
-            return self._app(environ, start)
+            served = self._endpoints.answer(environ, path, start)
+            return self._app(environ, start) if served is None else served
         except RequestRejected as rejection:
             return self._reject(rejection, environ, start)
         except Unavailable as error:
@@ -125,6 +129,7 @@ class Edge:
                 }
                 log.info("answered", extra={FIELDS: fields})
             context.current.reset(token)
+            logs.release(lines)
 
     def warm(self) -> None:
         """What is answered without the database is held in memory, unless that is away already."""

@@ -19,7 +19,7 @@ Work = Callable[[Connection], Any]
 
 
 class _Job:
-    __slots__ = ("done", "error", "insert", "rows", "value", "work")
+    __slots__ = ("done", "error", "insert", "rows", "turn", "value", "work")
 
     def __init__(
         self, work: Work | None = None, insert: Insert | None = None, rows: Sequence[dict[str, Any]] = ()
@@ -28,6 +28,9 @@ class _Job:
         self.insert = insert
         self.rows = rows
         self.done = False
+        # held until the job is done or its owner is to write
+        self.turn = threading.Lock()
+        self.turn.acquire()
         self.value: Any = None
         self.error: BaseException | None = None
 
@@ -37,9 +40,10 @@ class GroupCommit:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue_lock = threading.Lock()
-        self._writer_lock = threading.Lock()
+        self._lock = threading.Lock()
         self._queue: list[_Job] = []
+        # somebody writes, or has been told that it is his turn
+        self._writing = False
 
     def insert_of(self, model: type[Base], columns: Sequence[str]) -> Insert:
         """An INSERT for ``add``."""
@@ -58,21 +62,35 @@ class GroupCommit:
         self._finish(_Job(insert=insert, rows=rows))
 
     def _finish(self, job: _Job) -> Any:
-        with self._queue_lock:
+        with self._lock:
             self._queue.append(job)
-        with self._writer_lock:
-            if not job.done:
-                self._write()
+            waits, self._writing = self._writing, True
+        if waits:
+            job.turn.acquire()
+        if not job.done:
+            self._lead()
         if job.error is not None:
             raise job.error
-        if not job.done:
-            # whoever took it along was torn away in the middle
-            raise Unavailable("database_write")
         return job.value
 
-    def _write(self) -> None:
-        with self._queue_lock:
+    def _lead(self) -> None:
+        """Everything queued is written; then it is the turn of whoever queued up first meanwhile."""
+        with self._lock:
             batch, self._queue = self._queue, []
+        try:
+            self._write(batch)
+        finally:
+            for job in batch:
+                if not job.done:
+                    # torn away in the middle
+                    job.error, job.done = Unavailable("database_write"), True
+                job.turn.release()
+            with self._lock:
+                self._writing = bool(self._queue)
+                if self._queue:
+                    self._queue[0].turn.release()
+
+    def _write(self, batch: list[_Job]) -> None:
         try:
             self._commit(batch)
         except Exception as error:
@@ -91,12 +109,16 @@ class GroupCommit:
         for job in batch:
             if job.insert is not None:
                 rows.setdefault(job.insert, []).extend(job.rows)
-        with self._database.writing() as connection:
-            values = [None if job.work is None else job.work(connection) for job in batch]
-            for insert, added in rows.items():
-                insert.execute(connection, added)
-        for job, value in zip(batch, values, strict=True):
-            job.value, job.done = value, True
+        if len(rows) == 1 and all(job.work is None for job in batch):
+            self._database.insert(*next(iter(rows.items())))
+        else:
+            with self._database.writing() as connection:
+                for job in batch:
+                    job.value = None if job.work is None else job.work(connection)
+                for insert, added in rows.items():
+                    insert.execute(connection, added)
+        for job in batch:
+            job.done = True
 
 
 def _lost(error: Exception) -> bool:

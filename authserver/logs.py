@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,9 +53,60 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
 
 
+class Lines(logging.Handler):
+    """Writes each record by one system call, so that threads and workers need no lock to keep lines whole."""
+
+    def __init__(self, file: int) -> None:
+        super().__init__()
+        self._file = file
+
+    def createLock(self) -> None:  # noqa: N802 - the base's name
+        """None is needed."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The line is with the operating system, or goes there with the others of its request."""
+        try:
+            data = f"{self.format(record)}\n".encode()
+            held = _held.get()
+            if held is None:
+                self.write(data)
+            else:
+                held.append((self, data))
+        except Exception:
+            self.handleError(record)
+
+    def write(self, data: bytes) -> None:
+        """``data`` is with the operating system."""
+        while data:
+            data = data[os.write(self._file, data) :]
+
+
+Held = list[tuple[Lines, bytes]]
+_held: ContextVar[Held | None] = ContextVar("held", default=None)
+
+
+def hold() -> Token[Held | None]:
+    """Lines wait from now on, until ``release``: those of one request are written by one system call."""
+    return _held.set([])
+
+
+def release(token: Token[Held | None]) -> None:
+    """The lines since ``hold`` are written."""
+    held = _held.get()
+    _held.reset(token)
+    if held:
+        held[0][0].write(b"".join(data for _, data in held))
+
+
 def configure(level: str) -> None:
     """This process logs JSON lines from ``level`` up; libraries that print tokens stay at INFO."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler: logging.Handler
+    try:
+        handler = Lines(sys.stderr.fileno())
+    except (OSError, ValueError):
+        # something stands in for standard error
+        handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -15,8 +15,10 @@ from werkzeug.test import Client, TestResponse
 
 from authserver.app import create_app
 from authserver.config import Settings
+from authserver.db import Database, Insert
 
 from .cases import TOKEN_FORM
+from .people import REDEEMING, SHOP, settle
 from .subjects import _basic, prepared, settings_for
 
 COLUMNS = (
@@ -25,11 +27,17 @@ COLUMNS = (
 )  # fmt: skip
 
 
+# each needs something that is good once; what is made once is made by then
+ONCE = ("code", "revocation")
+
+
 def counted(directory: Path) -> list[dict[str, Any]]:
     """The costs of each kind of request, on SQLite, in this process."""
     # no confirmation of caches falls due while a request is counted: it is one read a process and 500 ms
     settings = Settings.load({}, **settings_for(directory, 8000, cache_confirm_ms="1000"))
     services, content = prepared(settings, directory)
+    people = settle(services)
+    codes, assertions = people.codes(3), [people.assertion() for _ in range(2)]
     services.database.engine.dispose()
     app = create_app(settings)
     http = Client(app, TestResponse)
@@ -41,7 +49,7 @@ def counted(directory: Path) -> list[dict[str, Any]]:
             path,
             base_url=base,
             data=form,
-            headers={"Authorization": authorization},
+            headers={"Authorization": authorization} if authorization else {},
             environ_overrides={"REMOTE_ADDR": "127.0.0.1"},
         )
 
@@ -53,8 +61,18 @@ def counted(directory: Path) -> list[dict[str, Any]]:
         return str(post("/token", merchant, TOKEN_FORM).get_json()["access_token"])
 
     live, spent, etag = token(), token(), get("/revocations").headers["ETag"]
+    shop = _basic({"client_id": SHOP, "client_secret": people.secret})
+
+    def redeem() -> TestResponse:
+        return post("/token", shop, REDEEMING | {"code": codes.pop()})
+
+    refreshes = [str(redeem().get_json()["refresh_token"]) for _ in range(2)]
+    refresh = {"grant_type": "refresh_token"}
     kinds = {
         "client_credentials": lambda: post("/token", merchant, TOKEN_FORM),
+        "client_credentials, private_key_jwt": lambda: post("/token", "", TOKEN_FORM | assertions.pop()),
+        "code": redeem,
+        "refresh": lambda: post("/token", shop, refresh | {"refresh_token": refreshes.pop()}),
         "introspection": lambda: post("/introspect", api, {"token": live}),
         "jwks": lambda: get("/jwks"),
         "metadata": lambda: get("/.well-known/oauth-authorization-server"),
@@ -65,7 +83,7 @@ def counted(directory: Path) -> list[dict[str, Any]]:
     }
     rows = []
     for name, send in kinds.items():
-        if name != "revocation":
+        if name not in ONCE:
             send()
         with _counting(app) as counts:
             answer = send()
@@ -100,6 +118,14 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
             counts["write statements"] += 1
             counts["rows inserted"] += (len(parameters) if many else 1) if word == "INSERT" else 0
 
+    def inserted(database: Database, kind: Insert, added: Any) -> None:
+        counts["write statements"] += 1
+        counts["rows inserted"] += len(added)
+        counts["write transactions"] += 1
+        insert(database, kind, added)
+
+    insert = Database.insert
+
     def begun(connection: Any) -> None:
         counts["write transactions"] += bool(connection.get_execution_options().get("authserver_writes"))
 
@@ -116,6 +142,8 @@ def _counting(app: Any) -> Iterator[Counter[str]]:
         with (
             mock.patch.object(es256, "sign", counting("signatures", es256.sign)),
             mock.patch.object(es256, "verify", counting("verifications", es256.verify)),
+            # what goes to the driver past the engine
+            mock.patch.object(Database, "insert", inserted),
         ):
             yield counts
     finally:

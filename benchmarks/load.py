@@ -8,6 +8,7 @@ request under way; the next one leaves when the answer is complete.
 from __future__ import annotations
 
 import json
+import re
 import selectors
 import socket
 import subprocess
@@ -24,6 +25,8 @@ NO_BODY = (204, 304)
 class Load:
     """``count`` requests, taken in turn from ``requests``, over ``connections`` to a loopback ``port``.
 
+    With ``chain`` all requests together are one: each is sent once the answer before it came, with what the
+    pattern at its place in ``chain`` found there in place of ``{}``. Its last status counts.
     ``keep`` also returns the answers whole; after ``seconds`` what is not answered is given up.
     """
 
@@ -33,6 +36,7 @@ class Load:
     connections: int = 8
     keep: bool = False
     seconds: float = 60.0
+    chain: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -69,10 +73,17 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
         self.sent_at = 0.0
+        # in a chain: the request under way
+        self.step = 0
+
+    def begin(self, request: bytes) -> None:
+        """The first or only request of one is under way."""
+        self.step = 0
+        self.sent_at = time.perf_counter()
+        self.send(request)
 
     def send(self, request: bytes) -> None:
         self.received = b""
-        self.sent_at = time.perf_counter()
         self.socket.sendall(request)
 
     def read(self) -> int | None:
@@ -99,6 +110,7 @@ class _Run:
         self.requests = [request.encode("latin-1") for request in load.requests]
         self.seen = Seen()
         self.sent = 0
+        self.chain = [re.compile(pattern.encode()) for pattern in load.chain]
         self.selector = selectors.DefaultSelector()
 
     def count(self, status: str) -> None:
@@ -111,7 +123,18 @@ class _Run:
             connection.socket.close()
             return
         self.sent += 1
-        connection.send(self.requests[(self.sent - 1) % len(self.requests)])
+        connection.begin(self.requests[0 if self.chain else (self.sent - 1) % len(self.requests)])
+
+    def goes_on(self, connection: _Connection) -> bool:
+        """Whether the next request of a chain is under way; a chain without what it needs ends there."""
+        if connection.step >= len(self.chain):
+            return False
+        found = self.chain[connection.step].search(connection.received)
+        if found is None:
+            return False
+        connection.step += 1
+        connection.send(self.requests[connection.step].replace(b"{}", found[1]))
+        return True
 
     def add(self) -> None:
         connection = _Connection(self.load.port)
@@ -128,7 +151,7 @@ class _Run:
             if self.sent < self.load.count:
                 self.add()
             return
-        if status is None:
+        if status is None or self.goes_on(connection):
             return
         self.seen.latencies_us.append((time.perf_counter() - connection.sent_at) * 1e6)
         self.seen.received += len(connection.received)

@@ -47,7 +47,8 @@ def measure(plan: list[tuple[Subject, Case]], run: Run, tell: Callable[[str], No
     tell("warming up")
     for subject, case in plan:
         count = min(WARM_UP, run.requests)
-        load.run(load.Load(subject.port, case.requests(subject, count), count, run.connections))
+        case.prepare(subject)
+        load.run(_load(subject, case, count, run.connections))
     for number in range(1, run.rounds + 1):
         tell(f"round {number} of {run.rounds}")
         for subject, case in plan:
@@ -59,12 +60,17 @@ def measure(plan: list[tuple[Subject, Case]], run: Run, tell: Callable[[str], No
 def sample(subject: Subject, case: Case, count: int, connections: int) -> Sample:
     """``count`` requests of one case."""
     case.prepare(subject)
-    requests = case.requests(subject, count)
+    asked = _load(subject, case, count, connections)
     before = subject.usage()
-    seen = load.run(load.Load(subject.port, requests, count, connections))
+    seen = load.run(asked)
     if case.writes:
         subject.await_sealed()
     return _sample(seen, subject.usage() - before, count, subject.memory(), case.expect)
+
+
+def _load(subject: Subject, case: Case, count: int, connections: int) -> load.Load:
+    requests = case.requests(subject, count)
+    return load.Load(subject.port, requests, count, connections, chain=list(case.chain))
 
 
 def _sample(seen: load.Seen, used: Usage, count: int, memory: float, expect: int) -> Sample:

@@ -26,6 +26,7 @@ from authserver.models.token import Revocation
 from authserver.services import Services
 
 from . import machine
+from .people import SHOP, People, settle
 from .serve import JOBS_FILE, THREADS, WORKERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,9 @@ class Subject:
     postmaster: int = 0
     redis: int = 0
     services: Services | None = None
+    people: People | None = None
     merchant: str = ""
+    shop: str = ""
     api: str = ""
 
     def usage(self) -> Usage:
@@ -168,6 +171,7 @@ def settings_for(directory: Path, port: int, **values: str) -> dict[str, str]:
         "limit_address": WIDE,
         "limit_address_failures": WIDE,
         "limit_client_failures": WIDE,
+        "limit_authorize_address": WIDE,
         "revocations_lifetime": "3600",
         **values,
     }
@@ -178,6 +182,7 @@ def _issuer(name: str, directory: Path, values: dict[str, str]) -> Iterator[Subj
     port = free_port()
     settings = settings_for(directory, port, **values)
     services, content = prepared(Settings.load({}, **settings), directory)
+    people = settle(services)
     environment = {f"{PREFIX}{key.upper()}": value for key, value in settings.items()}
     metrics = directory / "metrics"
     metrics.mkdir()
@@ -197,7 +202,9 @@ def _issuer(name: str, directory: Path, values: dict[str, str]) -> Iterator[Subj
                 _workers(process),
                 [(int(pid), int(thread)) for pid, thread in map(str.split, jobs.read_text().splitlines())],
                 services=services,
+                people=people,
                 merchant=_basic(content["clients"][0]),
+                shop=_basic({"client_id": SHOP, "client_secret": people.secret}),
                 api=_basic(content["resource_servers"][0]),
             )
     finally:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests run against, where it may: PostgreSQL, Redis, Chromium, curl and npm from Debian,
-# and from npm the locked packages of tests/node. Only the programs are needed: nothing is started here.
+# Installs what the tests run against, where it may: PostgreSQL, Redis, nginx, Chromium, curl and npm from
+# Debian, and from npm the locked packages of tests/node. Only the programs are needed: nothing is started here.
 set -euo pipefail
 cd "${0%/*}/.."
 
@@ -23,6 +23,7 @@ left_out() {
 missing=()
 have initdb || missing+=(postgresql)
 have redis-server || missing+=(redis-server)
+have nginx || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 have curl || missing+=(curl)
 have chromium || missing+=(chromium)
 have node || missing+=(nodejs)

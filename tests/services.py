@@ -234,7 +234,7 @@ class _Server:
             try:
                 self.ping()
                 return
-            except (psycopg.Error, redis.RedisError) as error:
+            except (psycopg.Error, redis.RedisError, OSError) as error:
                 if not self.running or time.monotonic() > deadline:
                     log = self.log.read_text(errors="replace")[-2000:]
                     raise RuntimeError(f"{self.program} did not start: {error}\n{log}") from error

@@ -52,6 +52,9 @@ def test_the_costs_of_a_warm_request_are_counted(tmp_path: Path) -> None:
     assert (token["signatures"], token["verifications"]) == (1, 0)
     assert (introspection["reads"], introspection["rows inserted"]) == (1, 1)
     assert (introspection["signatures"], introspection["verifications"]) == (0, 1)
+    signed, refreshed = costs["client_credentials, private_key_jwt"], costs["refresh"]
+    assert (signed["rows inserted"], signed["signatures"], signed["verifications"]) == (2, 1, 1)
+    assert (refreshed["write transactions"], refreshed["signatures"]) == (1, 2)
     for name in ("jwks", "metadata", "revocations 200", "revocations 304"):
         assert sum(value for column, value in costs[name].items() if column not in ("case", "bytes out")) == 0
     assert costs["revocation"]["write transactions"] == 1
@@ -89,12 +92,29 @@ def test_the_load_counts_statuses_and_reads_answers_in_pieces() -> None:
     assert seen.kept[0].endswith("\r\n\r\nabcd")
 
 
+def test_a_chain_is_one_request_that_needs_what_came_before() -> None:
+    answers = [
+        [b"HTTP/1.1 303 See Other\r\nLocation: /next?id=7\r\nContent-Length: 0\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"],
+        [b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"],
+    ]
+    heard: list[bytes] = []
+    with _scripted(answers, heard) as port:
+        steps = ["GET /first HTTP/1.1\r\n\r\n", "GET {} HTTP/1.1\r\n\r\n"]
+        chain = [r"Location: (\S+)"]
+        seen = load.run(load.Load(port, steps, count=2, connections=1, seconds=20, chain=chain))
+    assert [line.split()[1] for line in heard] == [b"/first", b"/next?id=7", b"/first"]
+    # the second one ended where its first answer led nowhere
+    assert seen.statuses == {"200": 1, "400": 1}
+    assert len(seen.latencies_us) == 2
+
+
 def _sample(cpu: float) -> Sample:
     return Sample(1000, 1, 2, cpu, 0, 0, 0, 100, 500, 0)
 
 
 @contextmanager
-def _scripted(answers: list[list[bytes]]) -> Iterator[int]:
+def _scripted(answers: list[list[bytes]], heard: list[bytes] | None = None) -> Iterator[int]:
     """A server that answers one connection's requests in turn, piece by piece; an empty piece hangs up."""
 
     def serve() -> None:
@@ -102,7 +122,9 @@ def _scripted(answers: list[list[bytes]]) -> Iterator[int]:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection:
             for pieces in answers:
-                connection.recv(4096)
+                asked = connection.recv(4096)
+                if heard is not None:
+                    heard.append(asked)
                 for piece in pieces:
                     if not piece:
                         return

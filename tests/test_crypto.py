@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +65,23 @@ def test_a_mac_tells_its_parts_apart() -> None:
 def test_malformed_master_keys_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"master key|base64url"):
         crypto.MasterKeys.parse(text)
+
+
+def test_identifiers_never_repeat_in_threads_nor_after_a_fork() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        batches = list(pool.map(lambda _: [crypto.identifier() for _ in range(600)], range(8)))
+    mine = crypto.identifier()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, " ".join(crypto.identifier() for _ in range(20)).encode())
+        os._exit(0)
+    os.close(writer)
+    theirs = os.read(reader, 65536).decode().split()
+    os.close(reader)
+    assert os.waitpid(child, 0)[1] == 0
+    ours = [crypto.identifier() for _ in range(20)]
+    every = [mine, *theirs, *ours, *(name for batch in batches for name in batch)]
+    assert len(set(every)) == len(every) == 41 + 8 * 600
+    assert {len(name) for name in every} == {22}
+    assert len(crypto.identifier(72)) == 12

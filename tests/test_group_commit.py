@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, func, insert, select, text
+from sqlalchemy import Connection, create_engine, event, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from authserver.app import services_of
 from authserver.db import Database, table_of
@@ -165,3 +166,29 @@ def test_an_unavailable_database_is_told_and_the_next_write_finds_it_again(
         with pytest.raises(Unavailable):
             commits.run(row(1))
     assert commits.run(row(2)) == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_inserts_tell_of_lost_connections_once_and_then_have_new_ones(app: Flask) -> None:
+    services = services_of(app)
+    database, commits = services.database, GroupCommit(services.database)
+    insert_row = commits.insert_of(Replay, ("purpose", "value", "expires_at"))
+
+    def add(number: int) -> None:
+        commits.add(insert_row, {"purpose": "test", "value": number.to_bytes(32), "expires_at": 1})
+
+    add(1)
+    with database.reading() as one, database.reading() as another:
+        # several connections rest in the pool, all of them lost at once
+        own = [c.execute(text("SELECT pg_backend_pid()")).scalar_one() for c in (one, another)]
+    other = create_engine(database.engine.url)
+    with other.connect() as connection:
+        for pid in own:
+            connection.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)"))
+    other.dispose()
+    with pytest.raises(Unavailable):
+        add(2)
+    add(3)
+    with pytest.raises(IntegrityError):
+        add(3)
+    assert count(database) == 2

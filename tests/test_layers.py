@@ -24,7 +24,7 @@ FLOORS: list[list[str]] = [
     ["interaction"],
     ["services"],
     ["web"],
-    ["bodies", "documents", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
+    ["bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
 ]  # fmt: skip
 ASIDE = {"resource_server"}
 # Who the person is and what the client may have: side by side, neither to the left of the other.

@@ -108,7 +108,8 @@ def test_lint_runs_the_rules_the_format_and_the_types() -> None:
 def test_help_names_every_target_that_people_use() -> None:
     listed = set(re.findall(r"^  make ([a-z]+) ", call("make").stdout, flags=re.M))
     assert listed == {
-        "help", "run", "test", "lint", "format", "bench", "lock", "clean", "screenshots", "translations",
+        "help", "run", "production", "test", "lint", "format", "bench", "lock", "clean", "screenshots",
+        "translations",
     }  # fmt: skip
 
 

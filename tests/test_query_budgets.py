@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 import pytest
 from journey import Journey
@@ -12,6 +14,7 @@ from plugins.people import Browser, add_user, hidden_fields
 from registering import OWN, call, invite, manage, registered
 from sqlalchemy import event
 
+from authserver.db import Database, Insert
 from authserver.services import Services
 
 
@@ -25,9 +28,16 @@ def statements(services: Services) -> Iterator[list[str]]:
             # PostgreSQL quotes the name of a table that is a word of its own
             seen.append(" ".join(statement.replace('"', "").split()[:4]))
 
+    def note_insert(database: Database, added: Insert, rows: Any) -> None:
+        note(None, None, added.statement(rows)[0])
+        insert(database, added, rows)
+
+    insert = Database.insert
     event.listen(services.database.engine, "before_cursor_execute", note)
     try:
-        yield seen
+        # what goes to the driver past the engine
+        with mock.patch.object(Database, "insert", note_insert):
+            yield seen
     finally:
         event.remove(services.database.engine, "before_cursor_execute", note)
 

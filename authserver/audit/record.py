@@ -133,7 +133,7 @@ class Audit:
         return self._under_mac(row)
 
     def _under_mac(self, row: dict[str, Any]) -> dict[str, Any]:
-        nonce = crypto.random_token(NONCE_BITS)
+        nonce = crypto.identifier(NONCE_BITS)
         return row | {"mac": f"{self._kid}.{nonce}.{row_mac(self._key, nonce, row)}"}
 
     def _log(self, row: dict[str, Any]) -> None:

@@ -63,13 +63,16 @@ class SecretHasher:
 
         ``client`` is None for an unknown id: the work is the same up to a MAC that no guess passes.
         """
-        if client is None or not self.screen(client_id, secret):
+        if client is None:
             return False
         now = clock.now()
-        remembered = crypto.mac(self._process_key, client_id.encode(), secret.encode())
+        given = secret.encode("utf-8", "surrogatepass")
+        remembered = crypto.mac(self._process_key, client_id.encode(), given)
         if remembered in client.verified:
             expires_at = client.verified[remembered]
             return expires_at is None or expires_at > now
+        if not self.screen(client_id, secret):
+            return False
         for hash_, expires_at in client.secrets:
             if (expires_at is None or expires_at > now) and self._matches(hash_, secret):
                 self._remember(client, remembered, expires_at)

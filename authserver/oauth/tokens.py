@@ -127,7 +127,7 @@ class Tokens:
             "client_id": issuance.client.client_id,
             "iat": now,
             "exp": now + self._lifetime,
-            "jti": crypto.random_token(128),
+            "jti": crypto.identifier(),
             "scope": " ".join(issuance.scopes),
         }
         if granted is not None:

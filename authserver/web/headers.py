@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
+from ..config import Settings
 from .guards import form_may_leave, language, services
 
 POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 YEAR = 365 * 86_400
+
+
+def transport_security(settings: Settings) -> list[tuple[str, str]]:
+    """HSTS (RFC 6797 §6.1); nothing where the issuer is plain http on this machine."""
+    return [] if settings.loopback else [("Strict-Transport-Security", f"max-age={YEAR}")]
 
 
 def install(app: Flask) -> None:
@@ -19,8 +25,7 @@ def add(response: Response) -> Response:
     """What design §12 asks of pages; HSTS, nosniff and a word on caching everywhere."""
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
-    if not services().settings.loopback:
-        headers["Strict-Transport-Security"] = f"max-age={YEAR}"
+    headers.extend(transport_security(services().settings))
     if response.mimetype == "text/html":
         headers["Content-Security-Policy"] = POLICY + ("" if form_may_leave() else "; form-action 'self'")
         headers["Referrer-Policy"] = "same-origin"

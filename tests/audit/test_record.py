@@ -210,6 +210,7 @@ def lost(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         yield
 
     monkeypatch.setattr(services.database, "writing", gone)
+    monkeypatch.setattr(services.database, "insert", lambda *_: gone().__enter__())
 
 
 @on_sqlite

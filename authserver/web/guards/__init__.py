@@ -23,6 +23,7 @@ from ...texts import Text
 from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.datastructures import MultiDict
 
     from ...services import Services
@@ -38,6 +39,8 @@ SESSION = "sid"
 BROWSER = "browser"
 # in environ: the URL was longer than the server reads, and its query is not there
 OVERLONG = "authserver.overlong"
+# what the core reads of a request's head, besides its type
+HEADERS_READ = (("authorization", "HTTP_AUTHORIZATION"), ("origin", "HTTP_ORIGIN"))
 # An interaction's id: 256 bits in base64url.
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -220,18 +223,22 @@ def too_many_tries() -> Response | None:
 
 
 def incoming(endpoint: str) -> HTTPRequest:
-    """This request as the core reads it: bytes, the few headers that it knows, no cookies."""
-    environ = request.environ
+    """This request as the core reads it."""
+    return incoming_from(request.environ, endpoint, None if OVERLONG in request.environ else _body())
+
+
+def incoming_from(environ: WSGIEnvironment, endpoint: str, body: bytes | None) -> HTTPRequest:
+    """The request of ``environ`` for the core: bytes, the few headers that it knows, no cookies."""
     headers = {"content-type": environ.get("CONTENT_TYPE", "")}
-    for name in ("authorization", "origin"):
-        if (value := environ.get(f"HTTP_{name.upper()}")) is not None:
+    for name, key in HEADERS_READ:
+        if (value := environ.get(key)) is not None:
             headers[name] = value
     return HTTPRequest(
         endpoint=endpoint,
-        method=request.method,
+        method=environ["REQUEST_METHOD"],
         headers=headers,
         query=environ.get("QUERY_STRING", ""),
-        body=None if OVERLONG in environ else _body(),
+        body=body,
         address=environ.get("REMOTE_ADDR", ""),
     )
 

@@ -26,6 +26,7 @@ from . import (
     session_web,
     sessions,
     sockets,
+    transport,
 )
 
 MODULES: tuple[ModuleType, ...] = (
@@ -46,6 +47,7 @@ MODULES: tuple[ModuleType, ...] = (
     session_web,
     sessions,
     sockets,
+    transport,
 )
 
 ACTIONS: dict[str, Callable[..., None]] = {}
