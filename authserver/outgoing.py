@@ -68,15 +68,18 @@ class Answer:
 
 
 class Outgoing:
-    """The one client for URLs from outside. Blocks its thread for at most ``SECONDS``."""
+    """The one client for URLs from outside. Blocks its thread for at most ``SECONDS``.
 
-    def __init__(self, settings: Settings) -> None:
+    Each instance has ``places`` of its own for calls and for names that are looked up.
+    """
+
+    def __init__(self, settings: Settings, places: int = AT_ONCE) -> None:
         self._allowed = settings.outgoing_networks
         self._plain = settings.profile == "dev"
         self._ca = settings.outgoing_ca
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._places = threading.BoundedSemaphore(places)
         # a resolver that hangs holds a thread of these, not one that serves
-        self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolver")
+        self._resolvers = ThreadPoolExecutor(places, "resolver")
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..partners import Invitation, Partners
 from . import metadata
 from .changes import Clients
 from .metadata import SECRET_METHODS
+from .registry import Changed
 from .rows import clients, living, networks
 
 table = table_of(ClientRegistration)
@@ -59,6 +61,8 @@ class Registration:
     registered_at: int
     # from where the client may call, and be looked after
     allowlist: Allowlist
+    # of the client when it was read; 0 for what was just made
+    version: int = 0
 
 
 class Registrations:
@@ -75,7 +79,7 @@ class Registrations:
 
     def get(self, client_id: str) -> Registration | None:
         """The registration of a client in whatever state; None for one that an operator made, or none."""
-        wanted = select(table, clients.c.state, *(clients.c[name] for name in COLUMNS))
+        wanted = select(table, clients.c.state, clients.c.version, *(clients.c[name] for name in COLUMNS))
         joined = wanted.join(clients, clients.c.client_id == table.c.client_id)
         with self._database.reading() as connection:
             row = connection.execute(joined.where(living(client_id))).mappings().one_or_none()
@@ -83,7 +87,7 @@ class Registrations:
                 return None
             cidrs = connection.execute(select(networks.c.cidr).where(networks.c.client_id == client_id))
             allowlist = Allowlist(cidrs.scalars())
-        own = ("client_id", "state", "token_id", "digest", "described", "registered_at")
+        own = ("client_id", "state", "token_id", "digest", "described", "registered_at", "version")
         values = {name: row[name] for name in COLUMNS}
         return Registration(**{n: row[n] for n in own}, values=values, allowlist=allowlist)
 
@@ -130,7 +134,8 @@ class Registrations:
         """The client's metadata are these; its state, tier, profile and networks stay. Gives a new secret.
 
         There is one only when the client authenticates with secrets from now on and did not before. Spent
-        when it was deleted meanwhile; Invalid for metadata that do not fit together.
+        when it was deleted meanwhile, Changed when it was changed; Invalid for metadata that do not fit
+        together.
         """
         # without PKCE is what operators alone register
         metadata.judge({"require_pkce": True} | values)
@@ -140,7 +145,7 @@ class Registrations:
         changes = {"described": described, "updated_at": clock.now()}
         changed = sorted(name for name in COLUMNS if values[name] != old.values[name])
         try:
-            with self._clients.replacing(old.client_id, values, hash_) as connection:
+            with self._clients.replacing(old.client_id, values, old.version, hash_) as connection:
                 if connection.execute(update(table).where(_still(old)).values(changes)).rowcount != 1:
                     raise Spent
                 detail = {"changed": changed}
@@ -149,14 +154,17 @@ class Registrations:
             raise Spent from None
         return dataclasses.replace(old, values=values, described=described), secret
 
-    def delete(self, old: Registration, actor: str = "", reason: str = "") -> None:
-        """The client is gone, and with it all that people granted it; Spent when it was gone already."""
+    def delete(self, old: Registration, actor: str = "", reason: str = "", judged: int | None = None) -> None:
+        """The client is gone, and with it all that people granted it; Spent when it was gone already.
+
+        Changed when it is not of the version ``judged``, if that is given.
+        """
         detail = {"token_id": old.token_id}
         entry = Entry(
             Event.REGISTRATION_DELETED, reason=reason, client_id=old.client_id, actor=actor, detail=detail
         )
         try:
-            with self._clients.deleting(old.client_id) as connection:
+            with self._clients.deleting(old.client_id, judged) as connection:
                 if connection.execute(delete(table).where(_still(old))).rowcount != 1:
                     raise Spent
                 self._ends(connection, old.client_id)
@@ -187,8 +195,10 @@ class Registrations:
         for client_id in ids:
             found = self.get(client_id)
             if found is not None and found.state == "pending":
-                self.delete(found, "system", "not_approved")
-                gone += 1
+                # one that is approved this very moment stays
+                with suppress(Changed):
+                    self.delete(found, "system", "not_approved", found.version)
+                    gone += 1
         return gone
 
     def _record(

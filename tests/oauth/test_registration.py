@@ -635,6 +635,26 @@ def test_a_client_that_nobody_approves_is_gone_after_a_month(world: World, movin
     assert (row["actor"], row["reason"]) == ("system", "not_approved")
 
 
+def test_a_client_that_is_approved_while_the_late_ones_go_stays(
+    world: World, moving_clock: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = registered(world, OWN, client_state="pending")
+    moving_clock.walk(PENDING_DAYS * DAY)
+    rooms = world.services
+    read = rooms.registrations.get
+
+    def approved_after(client_id: str) -> Any:
+        found = read(client_id)
+        rooms.clients.set_state(client_id, "active")
+        return found
+
+    with monkeypatch.context() as race:
+        race.setattr(rooms.registrations, "get", approved_after)
+        assert rooms.registrations.expire() == 0
+    assert manage(world, "GET", told).status_code == 200
+    assert world.events("registration.deleted") == []
+
+
 def test_each_step_is_on_record(world: World) -> None:
     told = registered(world)
     manage(world, "GET", told)

@@ -98,3 +98,15 @@ def suspended(client_id: str) -> ProtocolError:
         status=403,
         client_id=client_id,
     )
+
+
+def changed_meanwhile(client_id: str) -> ProtocolError:
+    """409: somebody else changed the client while this update was judged; what they did stays."""
+    return ProtocolError(
+        "temporarily_unavailable",
+        "The client was changed meanwhile. Read it and try again.",
+        event=Event.REGISTRATION_REJECTED,
+        reason="changed_meanwhile",
+        status=409,
+        client_id=client_id,
+    )
