@@ -25,7 +25,8 @@ def statements(services: Services) -> Iterator[list[str]]:
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA")):
-            seen.append(" ".join(statement.split()[:4]))
+            # PostgreSQL quotes a name that is a word of its own
+            seen.append(" ".join(statement.replace('"', "").split()[:4]))
 
     def note_insert(database: Database, added: Insert, rows: Any) -> None:
         note(None, None, added.statement(rows)[0])
