@@ -15,7 +15,7 @@ UPGRADE ?=
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help run production test lint format bench screenshots lock clean python installed installed-dev
+.PHONY: help run production test lint format bench screenshots translations lock clean python installed installed-dev
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -52,6 +52,9 @@ bench: installed-dev ## CPU time of each hot path beside a plain Flask view
 screenshots: installed-dev ## pictures of every page, into docs/screens
 	@scripts/install-test-services.sh
 	@$(BIN)/python scripts/screenshots.py
+
+translations: installed-dev ## the catalogues of translations/ from templates and code; 1 if a text has no German
+	@$(BIN)/python scripts/translations.py
 
 # The smaller sets are held to the versions of the development set: one .venv serves them all.
 lock: installed-dev ## requirements*.lock from pyproject.toml; UPGRADE=--upgrade for new versions

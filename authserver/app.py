@@ -18,6 +18,7 @@ from .services import Services, build
 from .web import (
     account,
     authorize,
+    brand,
     consent,
     csrf,
     enrol,
@@ -26,6 +27,7 @@ from .web import (
     headers,
     health,
     home,
+    language,
     login,
     logout,
     oauth,
@@ -59,9 +61,12 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     services = build(app, settings)
     app.extensions[EXTENSION] = services
-    for room in (home, oauth, health, authorize, consent, login, enrol, logout, account, password):
+    pages = (home, authorize, consent, login, enrol, logout, account, password, language, brand)
+    for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals["operator_name"] = settings.operator_name
+    language.install(app, settings)
+    brand.install(app, settings)
     csrf.install(app)
     headers.install(app)
     errors.install(app)

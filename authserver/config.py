@@ -11,9 +11,10 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from . import crypto
+from .appearance import Appearance
 
 PREFIX = "AUTHSERVER_"
 SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
@@ -33,7 +34,7 @@ class SettingsRefused(Exception):
         self.reasons = reasons
 
 
-class Settings(BaseSettings):
+class Settings(Appearance):
     """Every setting, named ``AUTHSERVER_`` and the field in capitals; times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -84,8 +85,6 @@ class Settings(BaseSettings):
     op_policy_uri: str = ""
     op_tos_uri: str = ""
 
-    # who people see that they are dealing with
-    operator_name: str = Field("authserver", min_length=1, max_length=60)
     # PSD2 RTS art. 4(3)(d): five minutes without activity
     session_idle: int = Field(300, ge=30, le=3600)
     session_lifetime: int = Field(43_200, ge=300, le=86_400)
@@ -246,7 +245,7 @@ def _fault(kind: str, name: str, message: str) -> str:
 
 
 def _split(name: str, value: str) -> Any:
-    if name in ("trusted_peers", "metrics_networks", "outgoing_allow"):
+    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages"):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 
@@ -292,7 +291,7 @@ def drop_secrets_from_environment() -> None:
         os.environ.pop(PREFIX + name.upper(), None)
 
 
-def asset_dir(name: Literal["templates", "static", "migrations"]) -> Path:
+def asset_dir(name: Literal["templates", "static", "migrations", "translations"]) -> Path:
     """Where a top-level folder lies: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     installed = package / "_assets" / name

@@ -22,6 +22,8 @@ from .endpoints import Endpoints
 from .errors import Headers, RequestRejected, Unavailable
 from .ip_allowlist import parse_address
 from .logs import FIELDS
+from .texts import Text
+from .web import plain
 from .web.guards import OVERLONG
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ NAMED = (
     "token", "introspect", "revoke", "userinfo", "revocations", "jwks", "authorize", "register",
     "end_session",
 )  # fmt: skip
+# somebody came by another name of this machine: a browser is shown the way
+HOST = "host"
 # people are sent there with an ID token in the URL: when it is too long, they get a page
 PAGE = "/end_session"
 ENDPOINTS = {f"/{name}": name for name in NAMED}
@@ -157,7 +161,8 @@ class Edge:
             # here answer to the questions of the framework's debugger.
             raise RequestRejected(404, "not_found", "There is nothing at this address.")
         if environ.get("HTTP_HOST", "").lower() != self._host and path not in HEALTH:
-            raise RequestRejected(400, "host", f"This server answers as {self._issuer}.")
+            text = Text("This server answers as %(issuer)s.", issuer=self._issuer)
+            raise RequestRejected(400, HOST, text)
 
     def _client_address(self, environ: WSGIEnvironment) -> str:
         """The socket's peer, or what one header says when a trusted peer sent it; empty when unknown."""
@@ -202,7 +207,13 @@ class Edge:
         body = {"error": "invalid_request", "error_description": rejection.description}
         path, origin = environ.get("PATH_INFO", ""), environ.get("HTTP_ORIGIN", "")
         readable = self._services.server.origins.of_error(path, origin, rejection.status)
-        return _answer(start, rejection.status, body, [*rejection.headers, *readable])
+        headers = [*rejection.headers, *readable]
+        if rejection.reason == HOST and "text/html" in environ.get("HTTP_ACCEPT", ""):
+            accepted = environ.get("HTTP_ACCEPT_LANGUAGE", "")
+            offered = self._services.settings.languages
+            page, own = plain.plain_page(rejection.description, self._issuer, accepted, offered)
+            return _send(start, rejection.status, page, [*own, *headers])
+        return _answer(start, rejection.status, body, headers)
 
     def _unavailable(self, error: Unavailable, start: Any) -> list[bytes]:
         """A document that this process never held, while the database is away."""
@@ -216,13 +227,13 @@ class Edge:
 
 
 def _answer(start: Any, status: int, body: dict[str, str], headers: Headers) -> list[bytes]:
-    fixed = [
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
+    return _send(start, status, json.dumps(body).encode(), [("Content-Type", "application/json"), *headers])
+
+
+def _send(start: Any, status: int, body: bytes, headers: Headers) -> list[bytes]:
+    fixed = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
     start(f"{status} {_PHRASES.get(status, 'Error')}", [*fixed, *headers])
-    return [json.dumps(body).encode()]
+    return [body]
 
 
 _PHRASES = {

@@ -61,3 +61,7 @@ class RequestRejected(Exception):
 
 class Invalid(ValueError):
     """Input of an operator or partner that cannot be taken; the text says why, for people."""
+
+
+class NotDone(Invalid):
+    """Input that is well-formed and cannot be followed: nothing has that name, or its state forbids it."""

@@ -38,6 +38,14 @@ def _parse(text: str) -> Address | None:
     return address
 
 
+def network_of(text: str) -> str:
+    """Where an address is, roughly: its /24, or the /64 of an IPv6 one; empty if it is none."""
+    address = parse_address(text)
+    if address is None:
+        return ""
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False))
+
+
 def parse_network(text: str, *, everywhere: bool = False) -> str:
     """``text`` as a CIDR range in its one spelling; Invalid says what is wrong with it.
 

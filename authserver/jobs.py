@@ -74,7 +74,11 @@ class Jobs:
             log.warning("leases were not given back; they end by themselves")
 
     def run_due(self) -> None:
-        """Every job that is due, and whose lease this process has, ran once; none that calls others."""
+        """Every job that is due, and whose lease this process has, ran once; none that calls others.
+
+        What only this process can write, counts and late audit rows, is written first.
+        """
+        self._services.throttle.restore()
         self._services.audit.flush_late()
         self._run_due(self.jobs)
 
@@ -98,6 +102,7 @@ class Jobs:
             raise
         except Exception as problem:
             error = type(problem).__name__
+            metrics.job_failures.labels(job.name).inc()
             log.exception("job %s failed", job.name)
         metrics.job_last_run.labels(job.name).set(clock.now())
         leases.finished(self._database, job.name, error)

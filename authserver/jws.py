@@ -110,6 +110,9 @@ def _judge_header(header: Mapping[str, Any], typ: Collection[str], algs: Collect
         raise Rejected("crit")
     if any(name in header for name in KEY_HEADERS):
         raise Rejected("key_not_trusted")
+    if "\x00" in str(header.get("kid", "")):
+        # the key store is asked for it, and PostgreSQL has no such text
+        raise Rejected("kid")
     given = header.get("typ", "")
     # RFC 7515 §4.1.9: the prefix application/ may be left out; media types ignore case
     if not isinstance(given, str) or given.lower().removeprefix("application/") not in typ:

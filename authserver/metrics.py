@@ -32,6 +32,9 @@ limited = Counter("authserver_limited_total", "Requests refused by a limit", ["l
 dependency_failures = Counter(
     "authserver_dependency_failures_total", "Failures of what answers depend on", ["dependency"]
 )
+dependency_recoveries = Counter(
+    "authserver_dependency_recoveries_total", "Dependencies that were lost and are back", ["dependency"]
+)
 hash_queue_refused = Counter("authserver_hash_queue_refused_total", "Hashing refused as its queue was full")
 outgoing_failed = Counter("authserver_outgoing_failed_total", "Calls to addresses of clients that failed")
 unsealed = Gauge(
@@ -40,6 +43,7 @@ unsealed = Gauge(
 job_last_run = Gauge(
     "authserver_job_last_run_seconds", "When a job last ran", ["job"], multiprocess_mode="max"
 )
+job_failures = Counter("authserver_job_failures_total", "Runs of a job that failed", ["job"])
 
 
 def exposition() -> bytes:

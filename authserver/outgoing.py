@@ -8,6 +8,7 @@ of the environment, bounded in time and size (design §9).
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -25,6 +26,8 @@ import httpcore
 from . import metrics
 from .config import Settings
 from .errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 SECONDS = 3.0
 MAX_BYTES = 65_536
@@ -65,15 +68,18 @@ class Answer:
 
 
 class Outgoing:
-    """The one client for URLs from outside. Blocks its thread for at most ``SECONDS``."""
+    """The one client for URLs from outside. Blocks its thread for at most ``SECONDS``.
 
-    def __init__(self, settings: Settings) -> None:
+    Each instance has ``places`` of its own for calls and for names that are looked up.
+    """
+
+    def __init__(self, settings: Settings, places: int = AT_ONCE) -> None:
         self._allowed = settings.outgoing_networks
         self._plain = settings.profile == "dev"
         self._ca = settings.outgoing_ca
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._places = threading.BoundedSemaphore(places)
         # a resolver that hangs holds a thread of these, not one that serves
-        self._resolvers = ThreadPoolExecutor(AT_ONCE, "resolver")
+        self._resolvers = ThreadPoolExecutor(places, "resolver")
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -97,8 +103,10 @@ class Outgoing:
             raise Unavailable("outgoing", retry_after=2)
         try:
             answer = self._exchange(method, url, headers, body)
-        except Exception:
+        except Exception as error:
             metrics.outgoing_failed.inc()
+            # which client's address it is, is in the audit log
+            log.warning("a call to a client's address failed: %s", error)
             raise
         finally:
             self._places.release()

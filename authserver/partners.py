@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 from . import clock, crypto
 from .audit import Audit, Entry, Event
 from .db import Database, table_of
-from .errors import Invalid
+from .errors import Invalid, NotDone
 from .models.partner import InitialAccessToken
 from .visible_text import shows
 
@@ -153,7 +153,7 @@ class Partners:
         with self._database.writing() as connection:
             ended = update(table).where(mine).values(revoked_at=clock.now())
             if connection.execute(ended).rowcount != 1:
-                raise Invalid("There is no initial access token of this id that is not revoked yet.")
+                raise NotDone("There is no initial access token of this id that is not revoked yet.")
             self._audit.record_in(connection, Entry(Event.PARTNER_REVOKED, detail={"token_id": token_id}))
 
     def _one(self, which: ColumnElement[bool]) -> Invitation | None:

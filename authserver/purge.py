@@ -18,6 +18,8 @@ BATCH = 1000
 LONGEST_ACCESS_TOKEN = 3600 + 60
 # a request that is too old can be cancelled for a while yet
 INTERACTION_KEPT = 3600
+# people can look up what they approved for as long as they may dispute it (PSD2 art. 71(1): 13 months)
+PAYMENT_KEPT = 400 * 86_400
 
 
 def purge(database: Database) -> dict[str, int]:
@@ -39,6 +41,7 @@ def _purge_authorizations(database: Database) -> dict[str, int]:
     session = table_of(Session)
     lives = (session.c.sid == table.c.sid) & session.c.ended_at.is_(None) & (session.c.expires_at > now)
     over = (table.c.expires_at <= now - LONGEST_ACCESS_TOKEN) & ~exists().where(lives)
+    over &= ~table.c.pays | (table.c.expires_at <= now - PAYMENT_KEPT)
     gone = {member.name: 0 for member in family}
     while True:
         with database.reading() as connection:

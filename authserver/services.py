@@ -25,6 +25,7 @@ from .login import (
     PasswordRules,
     Sessions,
 )
+from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
@@ -47,7 +48,7 @@ from .oauth.single_use import SingleUse
 from .oauth.subjects import Subjects
 from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
-from .outgoing import Outgoing
+from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
@@ -91,6 +92,7 @@ class Services:
     authorization_endpoint: AuthorizationEndpoint
     interactions: Interactions
     consents: Consents
+    approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
     revocations: Revocations
@@ -121,9 +123,12 @@ def build(app: Flask, settings: Settings) -> Services:
     clients = Clients(database, versions, audit, hasher)
     revocations = Revocations(settings, database, versions, keys, audit)
     authorizations = Authorizations(settings, clients, revocations, audit)
-    outgoing = Outgoing(settings)
+    # each purpose has places of its own: what partners make this server call while they register must hold up
+    # neither who proves itself by published keys nor who is signed out
+    outgoing = Outgoing(settings, AT_ONCE // 2)
     subjects = Subjects(database, clients, master)
-    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, outgoing, audit)
+    calls = Outgoing(settings)
+    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, calls, audit)
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
@@ -144,7 +149,7 @@ def build(app: Flask, settings: Settings) -> Services:
     login_limits = LoginLimits(throttle, audit, settings)
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
-    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(outgoing, audit), replay)
+    assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
@@ -198,6 +203,7 @@ def build(app: Flask, settings: Settings) -> Services:
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
         interactions=interactions,
         consents=consents,
+        approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
             settings.issuer, database, interactions, consents, authorizations, audit
         ),

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 from .audit import Audit, Entry, Event
 from .cache import raise_version
 from .db import Database, table_of
-from .errors import Invalid
+from .errors import Invalid, NotDone
 from .models.scope import RateTier
 
 table = table_of(RateTier)
@@ -25,7 +25,7 @@ def known(database: Database, tier: str) -> None:
     """There is such a tier; Invalid names the ones there are."""
     names = sorted({str(row["tier"]) for row in listed(database)})
     if tier not in names:
-        raise Invalid(f"There is no tier of this name; there are {', '.join(names)}.")
+        raise NotDone(f"There is no tier of this name; there are {', '.join(names)}.")
 
 
 def change(database: Database, audit: Audit, tier: str, endpoint: str, limit: tuple[int, int]) -> None:

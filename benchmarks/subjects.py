@@ -126,9 +126,9 @@ def floor(directory: Path) -> Iterator[Subject]:
 
 
 @contextmanager
-def on_sqlite(directory: Path) -> Iterator[Subject]:
-    """The issuer on SQLite, limits in its memory."""
-    with _issuer("SQLite", directory / "sqlite", {}) as subject:
+def on_sqlite(directory: Path, **settings: str) -> Iterator[Subject]:
+    """The issuer on SQLite, limits in its memory; ``settings`` besides the usual ones."""
+    with _issuer("SQLite", directory / "sqlite", settings) as subject:
         yield subject
 
 

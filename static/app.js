@@ -1,7 +1,7 @@
 // A button beside a password field that shows what was typed. Every page works without it.
 for (const input of document.querySelectorAll("input[data-reveal]")) {
   const button = document.createElement("button");
-  const words = ["Show password", "Hide password"];
+  const words = [input.dataset.reveal, input.dataset.conceal];
   button.type = "button";
   button.className = "reveal";
   button.textContent = words[0];

@@ -33,7 +33,7 @@ class Heard:
 
 
 class Receiver:
-    """Answers every POST with ``status``, every GET with ``page``; ``meanwhile`` runs before the answer.
+    """Answers every POST with ``status``, every GET with ``page``; ``meanwhile`` runs before each answer.
 
     ``page_status`` and ``page_headers`` are of the page.
     """
@@ -61,6 +61,7 @@ class Receiver:
 
             def do_GET(self) -> None:
                 receiver.heard.append(Heard("GET", self.path, "", ""))
+                receiver.meanwhile()
                 self.send_response(receiver.page_status)
                 for name, value in receiver.page_headers.items():
                     self.send_header(name, value)

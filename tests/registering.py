@@ -58,9 +58,11 @@ def registered(world: World, document: Any = None, **changes: Any) -> dict[str, 
     return told
 
 
-def manage(world: World, method: str, told: dict[str, Any], document: Any = None) -> TestResponse:
+def manage(
+    world: World, method: str, told: dict[str, Any], document: Any = None, **arguments: Any
+) -> TestResponse:
     path = told["registration_client_uri"].removeprefix(ISSUER)
-    return call(world, method, path, told["registration_access_token"], document)
+    return call(world, method, path, told["registration_access_token"], document, **arguments)
 
 
 def update(world: World, told: dict[str, Any], **members: Any) -> TestResponse:

@@ -82,7 +82,7 @@ def test_a_client_that_signs_is_registered_with_its_public_keys(run: Run, tmp_pa
     assert done.exit_code == 0
     assert "secret" not in done.output
     assert shown(run, "bank")["kids"] == ["k1"]
-    assert run("clients", "rotate-secret", "bank").exit_code == 2
+    assert run("clients", "rotate-secret", "bank").exit_code == 1
     assert run("clients", "keys", "bank").exit_code == 2
     assert run("clients", "keys", "bank", "--jwks-uri", "https://bank.example/jwks").exit_code == 0
     row = shown(run, "bank")
@@ -123,7 +123,7 @@ def test_where_people_go_and_what_a_client_hears_when_they_sign_out(run: Run) ->
     ):  # fmt: skip
         assert run("clients", "logout-uris", client, *wrong).exit_code == 2, wrong
     assert [shown(run, client)[name] for name in names] == [[after], hears, False]
-    assert run("clients", "logout-uris", "nobody", "--after", after).exit_code == 2
+    assert run("clients", "logout-uris", "nobody", "--after", after).exit_code == 1
     other = ("--after", "https://x.example/a", "--after", "https://x.example/b", "--session-required")
     result = run("clients", "logout-uris", client, *other)
     assert result.output == (
@@ -132,6 +132,51 @@ def test_where_people_go_and_what_a_client_hears_when_they_sign_out(run: Run) ->
     assert [shown(run, client)[name] for name in names] == [[other[1], other[3]], None, True]
     assert run("clients", "logout-uris", client).exit_code == 0
     assert [shown(run, client)[name] for name in names] == [[], None, False]
+
+
+def test_an_operator_is_told_of_another_client_of_the_same_name(run: Run) -> None:  # noqa: F811
+    place = ("--redirect-uri", "https://x.example/cb")
+    first = create(run, *place, "--id", "first")
+    assert "Warning" not in first.stderr
+    # letters of another width and case are the same name to people
+    second = run(
+        "clients", "create", "--name", "\uff38", "--grant", "authorization_code", *place, "--id", "second",
+        "--pending", "--json",
+    )  # fmt: skip
+    assert "Warning: first has this name, too." in second.stderr
+    assert json.loads(second.stdout)["namesakes"] == ["first"]
+    approved = run("clients", "approve", "second", "--json")
+    assert json.loads(approved.stdout)["namesakes"] == ["first"]
+    assert "Warning: first" in approved.stderr
+    suspended = run("clients", "suspend", "second")
+    assert "Warning" not in suspended.stderr
+
+
+def test_a_scope_is_said_in_another_language(run: Run) -> None:  # noqa: F811
+    said = run("scopes", "translate", "payments:read", "de", "Ihre Zahlungen sehen", "--json")
+    assert json.loads(said.stdout)["translations"] == {"de": "Ihre Zahlungen sehen"}
+    changed = run("scopes", "set", "payments:read", "--description", "See your payments")
+    assert "Say it anew in de" in changed.output
+    (row,) = [
+        one for one in json.loads(run("scopes", "list", "--json").stdout) if one["name"] == "payments:read"
+    ]
+    assert (row["description"], row["translations"]) == ("See your payments", {})
+    assert run("scopes", "translate", "payments:read", "de", "Ihre Zahlungen sehen").exit_code == 0
+    # the same sentence, once more, is what was translated
+    assert "anew" not in run("scopes", "set", "payments:read", "--description", "See your payments").output
+    assert (
+        json.loads(run("scopes", "translate", "payments:read", "de", "--remove", "--json").stdout)[
+            "translations"
+        ]
+        == {}
+    )
+    for wrong in (
+        ("payments:read", "fr", "Voir vos paiements"), ("payments:read", "de"),
+        ("payments:read", "de", "x", "--remove"),
+        ("nothing", "de", "Nichts"), ("payments:read", "de", " "), ("payments:read", "de", "x" * 301),
+        ("payments:read", "de", "Ihre \u202eBerichte"),
+    ):  # fmt: skip
+        assert run("scopes", "translate", *wrong).exit_code != 0, wrong
 
 
 def test_ids_of_people_are_set_when_a_client_is_made_and_changed_only_on_purpose(run: Run) -> None:  # noqa: F811

@@ -17,14 +17,16 @@ from authserver.oauth.discovery import metadata
 CODE = ["authorization_code", "refresh_token"]
 PATHS = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 # what the server does besides the protocol endpoints that metadata names
-UNADVERTISED = {"/", "/healthz", "/readyz", "/metrics", "/static/<path:filename>"}
+UNADVERTISED = {
+    "/", "/healthz", "/readyz", "/metrics", "/static/<path:filename>", "/brand/logo", "/brand.css",
+}  # fmt: skip
 # each client is told its own address when it is registered
 UNADVERTISED |= {"/register/<client_id>"}
 # pages for people, which they reach from others
 PAGES = {
     "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",
     "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
-    "/end_session/resume", "/end_session/confirm",
+    "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
 }  # fmt: skip
 
 

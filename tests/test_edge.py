@@ -97,6 +97,31 @@ def test_another_host_is_refused_but_for_health(world: World) -> None:
     assert "evil" not in world.http.get("/jwks", base_url="http://evil.example").text
 
 
+def test_a_browser_at_another_host_gets_a_page_that_leads_to_this_one(world: World) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml;q=0.9", "Accept-Language": "de-AT, en;q=0.5"}
+    hostile = 'http://evil.example"><script>'
+    page = world.http.get("/login?x=<script>", base_url="http://evil.example", headers=browser)
+    assert (page.status_code, page.mimetype) == (400, "text/html")
+    assert '<html lang="de">' in page.text
+    assert page.headers["Content-Language"] == "de"
+    assert "Dieser Server antwortet als http://localhost:8000." in page.text
+    assert '<a href="http://localhost:8000/">' in page.text
+    for part in ("evil", "script"):
+        assert part not in page.text
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in page.headers
+    del browser["Accept-Language"]
+    plain = world.http.get(
+        "/", base_url="http://evil.example", headers=browser | {"Accept-Language": hostile}
+    )
+    assert "This server answers as http://localhost:8000." in plain.text
+    assert "evil" not in plain.text
+    # a program at the same address is answered as ever
+    told = world.http.get("/", base_url="http://evil.example", headers={"Accept": "*/*"})
+    assert told.json["error_description"] == "This server answers as http://localhost:8000."
+
+
 def test_a_head_that_is_too_large_is_refused(world: World) -> None:
     assert world.send("GET", "/" + "a" * 9000).status_code == 414
     assert world.send("GET", "/jwks", query="a=" + "b" * 9000).status_code == 414

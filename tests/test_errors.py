@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from flask import Flask
 from plugins.app import World
+from plugins.people import Browser
+
+from authserver import metrics
 
 
 def test_an_unhandled_exception_is_a_500_that_tells_nothing(
@@ -79,3 +83,23 @@ def test_failures_of_ours_count_against_who_causes_them_and_are_told_once_a_wind
     form = {"grant_type": "client_credentials", "scope": "payments:read"}
     assert world.post("/token", as_="svc1", form=form, address="192.0.2.99").status_code == 200
     assert len(world.events("error.unhandled")) == 3
+
+
+def test_a_flood_past_a_full_queue_is_one_row_and_counts_in_the_metrics(
+    world: World, make_browser: Callable[..., Browser]
+) -> None:
+    browser = make_browser()
+    page = browser.get("/login")
+    hasher = world.services.password_login._hasher
+    with ExitStack() as stack:
+        for _ in range(world.services.settings.login_hash_places):
+            stack.enter_context(hasher.place())
+        refused = metrics.hash_queue_refused._value.get()
+        for _ in range(5):
+            full = browser.submit(page, "/login", username="alice", password="not the right one")
+            assert (full.status_code, full.headers["Retry-After"]) == (503, "1")
+        assert metrics.hash_queue_refused._value.get() == refused + 5
+    world.services.audit.flush_late()
+    assert [row["reason"] for row in world.events("dependency.failed")] == ["hash_queue"]
+    # and nobody's attempts were counted for it
+    assert browser.log_in().status_code == 303

@@ -109,6 +109,7 @@ def test_help_names_every_target_that_people_use() -> None:
     listed = set(re.findall(r"^  make ([a-z]+) ", call("make").stdout, flags=re.M))
     assert listed == {
         "help", "run", "production", "test", "lint", "format", "bench", "lock", "clean", "screenshots",
+        "translations",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from journey import Journey
 from plugins.app import World
-from plugins.people import Browser, add_user
+from plugins.people import Browser, add_user, hidden_fields
 from registering import OWN, call, invite, manage, registered
 from sqlalchemy import event
 
@@ -25,7 +25,7 @@ def statements(services: Services) -> Iterator[list[str]]:
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA")):
-            # PostgreSQL quotes a name that is a word of its own
+            # PostgreSQL quotes the name of a table that is a word of its own
             seen.append(" ".join(statement.replace('"', "").split()[:4]))
 
     def note_insert(database: Database, added: Insert, rows: Any) -> None:
@@ -179,9 +179,12 @@ def test_pages_of_the_account_cost_a_read_for_each_list(
     monkeypatch.setattr(services.versions, "_lifetime", 3600.0)
     with statements(services) as seen:
         page = browser.get("/account")
-    # however many clients there are in it
+    # however many clients there are in it: the session, what is allowed, what was paid, where else
     assert page.text.count("Withdraw") == 2 * 3
-    assert [s.split()[0] for s in seen] == ["SELECT"] * 3
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 4
+    with statements(services) as seen:
+        browser.get("/account?notice=withdrawn&client=web1&allowed=2&payments=3&sessions=9999&x=1")
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 5
     with statements(services) as seen:
         assert browser.get("/account/password").status_code == 200
     assert [s.split()[0] for s in seen] == ["SELECT"]
@@ -189,6 +192,11 @@ def test_pages_of_the_account_cost_a_read_for_each_list(
         assert browser.submit(page, "/account/consents/withdraw").status_code == 303
     # the session; the grant, what stood on it, and its row
     assert [s.split()[0] for s in seen] == ["SELECT", "UPDATE", "SELECT", "INSERT"]
+    # somebody else's payment, or none: the session, whose it is, and nothing to end
+    fields = hidden_fields(page.text, "/account/consents/withdraw") | {"payment": "x"}
+    with statements(services) as seen:
+        assert browser.post("/account/payments/withdraw", fields).status_code == 404
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 3
 
 
 @pytest.mark.parametrize("path", ["/jwks", "/.well-known/openid-configuration", "/revocations", "/healthz"])
@@ -244,18 +252,21 @@ def test_registering_is_one_read_and_one_transaction_and_a_refused_one_an_insert
 def test_looking_after_a_registration_is_one_read_and_what_it_changes(warm: World) -> None:
     told = registered(warm, OWN)
     budgets = {
-        # read; on record
-        "GET": ["SELECT", "INSERT"],
-        # read it, and its policy; version, client, registration, on record
-        "PUT": ["SELECT", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT"],
-        # read; version, client, secrets and networks, registration; no grants, nothing to end; on record
+        # read, and from where; on record
+        "GET": ["SELECT", "SELECT", "INSERT"],
+        # read it, from where, and its policy; version, client, registration, on record
+        "PUT": ["SELECT", "SELECT", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT"],
+        # read, and from where; version, client, secrets and networks, registration; no grants, nothing to
+        # end; on record
         "DELETE": [
-            "SELECT", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE", "SELECT", "SELECT", "INSERT",
+            "SELECT", "SELECT", "UPDATE", "UPDATE", "DELETE", "DELETE", "DELETE", "SELECT", "SELECT",
+            "INSERT",
         ],
     }  # fmt: skip
     for method, expected in budgets.items():
         warm.services.scopes.all()
         warm.services.keys.published()
+        warm.services.clients.get(told["client_id"])
         with statements(warm.services) as seen:
             document = OWN | {"client_id": told["client_id"]} if method == "PUT" else None
             assert manage(warm, method, told, document).status_code in (200, 204)

@@ -189,6 +189,8 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
         assert answers(clean["AUTHSERVER_ISSUER"])
         assert "authserver" in httpx.get(clean["AUTHSERVER_ISSUER"] + "/").text
         assert httpx.get(clean["AUTHSERVER_ISSUER"] + "/static/site.css").status_code == 200
+        german = httpx.get(clean["AUTHSERVER_ISSUER"] + "/login", headers={"Accept-Language": "de"})
+        assert "<h1>Anmelden</h1>" in german.text
     finally:
         serving.terminate()
         serving.wait(timeout=15)

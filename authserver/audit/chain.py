@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from .. import clock, crypto, metrics
 from ..db import Database, insert_once, table_of
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 GENESIS = "0" * 43
 BATCH = 2000
+# more rows than that wait: nobody counts how many
+MANY = 10_000
 CHECKPOINT_TYP = "audit-checkpoint+jwt"
 CHAIN_PURPOSE = "audit.chain"
 
@@ -28,6 +30,9 @@ heads = table_of(AuditHead)
 checkpoints = table_of(AuditCheckpoint)
 _SEALED = (
     update(rows).where(rows.c.id == bindparam("row")).values(seq=bindparam("place"), hash=bindparam("link"))
+)
+_WAITING = select(func.count()).select_from(
+    select(rows.c.id).where(rows.c.seq.is_(None)).limit(MANY).subquery()
 )
 
 
@@ -77,11 +82,11 @@ class Sealer:
         self._rows_between, self._seconds_between = checkpoint_every
 
     def pending(self) -> bool:
-        """Whether a row waits for its place; one small read."""
+        """Whether rows wait for their places; how many is in the metrics, up to ``MANY``. One small read."""
         with self._database.reading() as connection:
-            return (
-                connection.execute(select(rows.c.id).where(rows.c.seq.is_(None)).limit(1)).first() is not None
-            )
+            waiting = connection.execute(_WAITING).scalar_one()
+        metrics.unsealed.set(waiting)
+        return bool(waiting)
 
     def seal(self) -> int:
         """Every row recorded so far has its place; gives how many got one now."""
@@ -90,7 +95,6 @@ class Sealer:
             total += count
             if count < BATCH:
                 break
-        metrics.unsealed.set(0)
         return total
 
     def _seal_batch(self) -> int:

@@ -138,9 +138,11 @@ class Audit:
 
     def _log(self, row: dict[str, Any]) -> None:
         _counter(row["event"], row["outcome"]).inc()
-        if log.isEnabledFor(logging.INFO):
+        # what failed is no mere information
+        level = logging.WARNING if row["outcome"] == "failed" else logging.INFO
+        if log.isEnabledFor(level):
             line = {name: row[name] for name in COLUMNS if row[name] not in ("", {})}
-            log.info(json.dumps(line, ensure_ascii=True, separators=(",", ":")))
+            log.log(level, json.dumps(line, ensure_ascii=True, separators=(",", ":")))
 
 
 def _stored(row: dict[str, Any]) -> dict[str, Any]:

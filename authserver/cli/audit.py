@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy import select
 
 from ..audit import Entry, Event
-from ..audit.chain import CHECKPOINT_TYP, rows
+from ..audit.chain import CHECKPOINT_TYP
+from ..audit.search import Wanted, newest
 from ..audit.verify import verify as verify_log
 from ..services import Services
-from .rooms import json_option, open_rooms, show
+from .rooms import json_lines_option, json_option, open_rooms, show
+from .users import find_user
 
 
 @click.group()
@@ -62,34 +63,47 @@ def verify(as_json: bool) -> None:
     "-n", "count", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many events."
 )
 @click.option("--follow", is_flag=True, help="Go on as events come, until interrupted.")
-@json_option
-def tail(count: int, follow: bool, as_json: bool) -> None:
+@click.option("--event", help="Of this name, or beginning so: login, login.failed.")
+@click.option("--outcome", type=click.Choice(("succeeded", "denied", "failed")))
+@click.option("--request", "request_id", help="Of one request: the reference on a page, X-Request-Id.")
+@click.option("--user", help="About a person: a user name or e-mail address.")
+@click.option("--client", "client_id", help="About a client.")
+@click.option("--address", "client_ip", help="From this address.")
+@json_lines_option
+def tail(count: int, follow: bool, as_json: bool, user: str | None, **given: str | None) -> None:
     """The newest events, oldest first. Reading is an event itself.
 
     \b
     Examples:
       authserver audit tail -n 50
       authserver audit tail --follow --json
+      authserver audit tail --request w__Mz1SvbutOvcA2E-4cJg
+      authserver audit tail --event login --user alice --outcome denied
     """
     services = open_rooms()
+    wanted = Wanted(user_id=find_user(services, user).user_id if user else None, **given)
     services.audit.record(Entry(Event.AUDIT_READ, detail={"count": count}))
-    last = _print(services, 0, count, as_json)
+    last = _print(services, wanted, (0, count), as_json)
+    if not last:
+        click.echo("authserver: no event says so", err=True)
     while follow:
         time.sleep(0.5)
-        last = _print(services, last, 10_000, as_json)
+        last = _print(services, wanted, (last, 10_000), as_json)
 
 
-def _print(services: Services, after: int, count: int, as_json: bool) -> int:
-    query = select(rows).where(rows.c.id > after).order_by(rows.c.id.desc()).limit(count)
+def _print(services: Services, wanted: Wanted, bounds: tuple[int, int], as_json: bool) -> int:
+    """Events past the first bound, as many as the second; gives where to go on."""
+    after, count = bounds
     with services.database.reading() as connection:
-        found = [dict(row) for row in connection.execute(query).mappings()]
-    for row in reversed(found):
+        found = newest(connection, wanted, after, count)
+    for row in found:
         click.echo(json.dumps(row, sort_keys=True) if as_json else _line(row))
-    return int(found[0]["id"]) if found else after
+    return int(found[-1]["id"]) if found else after
 
 
 def _line(row: dict[str, Any]) -> str:
     at = datetime.fromtimestamp(row["at_ms"] / 1000, UTC).isoformat(timespec="milliseconds")
     seq = "-" if row["seq"] is None else row["seq"]
-    parts = [at, f"#{seq}", row["event"], row["outcome"], row["reason"], row["actor"], row["client_ip"]]
-    return "  ".join(str(part) for part in parts if part != "")
+    whose = [f"{name}={row[name]}" for name in ("client_id", "user_id", "request_id") if row[name]]
+    told = [row[name] for name in ("event", "outcome", "reason", "actor", "client_ip")]
+    return "  ".join(str(part) for part in (at, f"#{seq}", *told, *whose) if part != "")

@@ -13,12 +13,12 @@ from ..errors import Invalid
 from ..ip_allowlist import parse_networks
 from ..tiers import known
 from .clients import address, clients, confirm_sector, keys_of, known_client, row_of
-from .rooms import json_option, open_rooms, show
+from .rooms import CommandOfIds, json_option, open_rooms, show
 
 __all__ = ["clients"]
 
 
-@clients.command("keys")
+@clients.command("keys", cls=CommandOfIds)
 @click.argument("client_id")
 @click.option("--jwks", "keys", type=click.File("rb"), help="A file with a JWK Set.")
 @click.option("--jwks-uri", help="Where the client publishes its keys.")
@@ -38,7 +38,7 @@ def keys_(client_id: str, keys: BinaryIO | None, jwks_uri: str | None, as_json: 
     show(row, as_json, f"{client_id} has {row['jwks_uri'] or ', '.join(row['kids'])}.")
 
 
-@clients.command("rotate-secret")
+@clients.command("rotate-secret", cls=CommandOfIds)
 @click.argument("client_id")
 @click.option(
     "--overlap", type=click.IntRange(0, 30 * 86_400), default=0, help="Seconds the old secret still works."
@@ -57,7 +57,7 @@ def rotate_secret(client_id: str, overlap: int, as_json: bool) -> None:
     show(told, as_json, f"client_secret: {secret}  (shown once)")
 
 
-@clients.command("redirect-uris")
+@clients.command("redirect-uris", cls=CommandOfIds)
 @click.argument("client_id")
 @click.argument("uris", nargs=-1, required=True)
 @json_option
@@ -76,7 +76,7 @@ def redirect_uris(client_id: str, uris: tuple[str, ...], as_json: bool) -> None:
     show(told, as_json, f"Codes of {client_id} go to {', '.join(wanted)}.")
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @click.argument("subject_type", type=click.Choice(sectors.SUBJECT_TYPES))
 @click.option("--sector-identifier-uri", help="Where its sector lists all its redirect URIs.")
@@ -102,7 +102,7 @@ def subjects(
     show(row, as_json, f"{client_id} knows people by {subject_type} ids{f' of {new}' if new else ''}.")
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @click.option("--token-format", type=click.Choice(TOKEN_FORMATS), default="jwt", show_default=True)
 @click.option("--userinfo-alg", type=click.Choice(ID_TOKEN_ALGS), help="Signs its UserInfo answers.")
@@ -123,7 +123,7 @@ def answers(client_id: str, token_format: str, userinfo_alg: str | None, as_json
     show(row_of(known_client(client_id)), as_json, f"{client_id} gets {told}.")
 
 
-@clients.command("logout-uris")
+@clients.command("logout-uris", cls=CommandOfIds)
 @click.argument("client_id")
 @click.option("--after", multiple=True, help="Where its people may go once signed out; may repeat.")
 @click.option("--backchannel", help="Where the client hears that somebody signed out.")
@@ -156,7 +156,7 @@ def logout_uris(
     show(told, as_json, f"People of {client_id} go to {', '.join(wanted) or 'our page'}; {heard}.")
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @click.option("--allow", "networks", multiple=True, help="A CIDR range, IPv4 or IPv6; may repeat.")
 @click.option("--anywhere", is_flag=True, help="Drop the allowlist: the client may call from everywhere.")
@@ -185,7 +185,7 @@ def networks(
     show(told, as_json, f"{client_id} may call from {', '.join(cidrs) or 'everywhere'}.")
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @click.argument("name")
 @json_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
@@ -12,13 +13,13 @@ from ..clients import ClientRecord, sectors
 from ..clients.metadata import AUTH_METHODS, TOKEN_FORMATS
 from ..clients.registry import NO_SUCH_CLIENT
 from ..config import ID_TOKEN_ALGS, SIGNING_ALGS
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
 from ..outgoing import Refused
 from ..services import Services
 from ..tiers import known
-from .rooms import json_option, open_rooms, show, table
+from .rooms import CommandOfIds, json_option, open_rooms, show, table
 
 GRANTS = ("client_credentials", "authorization_code", "refresh_token")
 COLUMNS = ["client_id", "client_name", "state", "tier", "token_endpoint_auth_method", "scopes"]
@@ -74,7 +75,7 @@ def create(as_json: bool, **given: Any) -> None:
     services = open_rooms()
     unknown = sorted(set(given["scopes"]) - set(services.scopes.all()))
     if unknown:
-        raise Invalid(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
+        raise NotDone(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
     known(services.database, given["tier"])
     values = {
         "client_id": given["client_id"],
@@ -112,7 +113,12 @@ def create(as_json: bool, **given: Any) -> None:
         services.rotation.ensure(given["signing_alg"])
     api = {key: given[key] for key in ("audience", "name", "signing_alg")} if given["audience"] else None
     client_id, secret = services.clients.create(values, parse_networks(given["networks"]), api)
-    told = {"client_id": client_id, "client_secret": secret, "state": values["state"]}
+    told = {
+        "client_id": client_id,
+        "client_secret": secret,
+        "state": values["state"],
+        "namesakes": _namesakes(services, client_id, given["name"]),
+    }
     lines = [f"client_id: {client_id}"]
     if secret:
         lines.append(f"client_secret: {secret}  (shown once)")
@@ -120,19 +126,27 @@ def create(as_json: bool, **given: Any) -> None:
 
 
 @clients.command("list")
+@click.option("--state", type=click.Choice(("pending", "active", "suspended")), help="In this state alone.")
+@click.option("--partner", help="Registered by this partner alone.")
 @json_option
-def list_(as_json: bool) -> None:
-    """Every client.
+def list_(state: str | None, partner: str | None, as_json: bool) -> None:
+    """Every client, or those of a partner or in a state.
 
     \b
-    Example:
+    Examples:
       authserver clients list --json
+      authserver clients list --state pending
+      authserver clients list --partner "Corner shop"
     """
-    rows = [row_of(client) for client in open_rooms().clients.all()]
+    services = open_rooms()
+    rows = [row_of(client) for client in services.clients.all() if state in (None, client.state)]
+    if partner is not None:
+        theirs = services.registrations.of_partner(partner)
+        rows = [row for row in rows if row["client_id"] in theirs]
     show(rows, as_json, table(rows, COLUMNS))
 
 
-@clients.command("show")
+@clients.command("show", cls=CommandOfIds)
 @click.argument("client_id")
 @json_option
 def show_(client_id: str, as_json: bool) -> None:
@@ -143,17 +157,14 @@ def show_(client_id: str, as_json: bool) -> None:
       authserver clients show demo-merchant
     """
     services = open_rooms()
-    client = services.clients.get(client_id)
-    if client is None:
-        raise Invalid(NO_SUCH_CLIENT)
-    row = row_of(client)
+    row = row_of(must_know(services, client_id))
     if (registration := services.registrations.get(client_id)) is not None:
         # what its partner says of it, for whoever approves it
         row |= {"partner": services.partners.policy(registration.token_id).partner, **registration.described}
     show(row, as_json, "\n".join(f"{name}: {value}" for name, value in row.items()))
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @json_option
 def suspend(client_id: str, as_json: bool) -> None:
@@ -166,7 +177,7 @@ def suspend(client_id: str, as_json: bool) -> None:
     _set_state(client_id, "suspended", as_json)
 
 
-@clients.command()
+@clients.command(cls=CommandOfIds)
 @click.argument("client_id")
 @json_option
 def approve(client_id: str, as_json: bool) -> None:
@@ -203,15 +214,47 @@ def confirm_sector(services: Services, uri: str | None, redirect_uris: Iterable[
 
 
 def known_client(client_id: str) -> ClientRecord:
-    client = open_rooms().clients.get(client_id)
+    return must_know(open_rooms(), client_id)
+
+
+def must_know(services: Services, client_id: str) -> ClientRecord:
+    """The client of an id; NotDone if there is none."""
+    client = services.clients.get(client_id)
     if client is None:
-        raise Invalid(NO_SUCH_CLIENT)
+        raise NotDone(f"{NO_SUCH_CLIENT} See `authserver clients list`.")
     return client
 
 
 def _set_state(client_id: str, state: str, as_json: bool) -> None:
-    open_rooms().clients.set_state(client_id, state)
-    show({"client_id": client_id, "state": state}, as_json, f"{client_id} is {state}.")
+    services = open_rooms()
+    services.clients.set_state(client_id, state)
+    told: dict[str, Any] = {"client_id": client_id, "state": state}
+    if state == "active":
+        told["namesakes"] = _namesakes(services, client_id, known_client(client_id).client_name)
+    show(told, as_json, f"{client_id} is {state}.")
+
+
+def _namesakes(services: Services, client_id: str, name: str) -> list[str]:
+    """Other clients that people know by this name; the operator is warned of them."""
+    found = [
+        client.client_id
+        for client in services.clients.all()
+        if client.client_id != client_id
+        and client.state != "deleted"
+        and _folded(client.client_name) == _folded(name)
+    ]
+    if found:
+        click.echo(
+            f"Warning: {', '.join(found)} has this name, too. "
+            "People can tell them apart only by the host that they are sent back to.",
+            err=True,
+        )
+    return found
+
+
+def _folded(name: str) -> str:
+    """A name without what people do not see in it: case, width and spaces."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def row_of(client: ClientRecord) -> dict[str, Any]:

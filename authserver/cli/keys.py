@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from .. import crypto
-from ..errors import Invalid
+from ..errors import NotDone
 from .rooms import json_option, open_rooms, show, table
 
 
@@ -51,18 +51,24 @@ def rotate(alg: str | None, compromise: bool, as_json: bool) -> None:
     services = open_rooms()
     alg = alg or services.settings.access_token_alg
     if alg not in {key.alg for key in services.keys.published()}:
-        raise Invalid("There is no key of this algorithm.")
+        raise NotDone("There is no key of this algorithm.")
     kid = services.rotation.rotate(alg, compromise=compromise)
     show({"alg": alg, "kid": kid}, as_json, f"{alg} signs with {kid} from now on.")
 
 
 @keys.command()
-def master() -> None:
+@json_option
+def master(as_json: bool) -> None:
     """Print a new master key for AUTHSERVER_MASTER_KEYS.
 
     To change it, put the new one first and keep the old one behind it: id:new,id:old.
+
+    \b
+    Example:
+      authserver keys master
     """
-    click.echo(f"m{crypto.random_bytes(4).hex()}:{crypto.random_token()}")
+    key = f"m{crypto.random_bytes(4).hex()}:{crypto.random_token()}"
+    show({"master_key": key}, as_json, key)
 
 
 def _time(seconds: int | None) -> str | None:

@@ -9,13 +9,13 @@ import click
 
 from ..clients.metadata import AUTH_METHODS, TOKEN_FORMATS
 from ..clients.sectors import SUBJECT_TYPES
-from ..errors import Invalid
+from ..errors import NotDone
 from ..ip_allowlist import parse_networks
 from ..oauth import rar
 from ..partners import Invitation, Policy
 from ..tiers import known
 from .clients import GRANTS
-from .rooms import json_option, open_rooms, show, table
+from .rooms import CommandOfIds, json_option, open_rooms, show, table
 
 COLUMNS = ["token_id", "partner", "state", "clients_left", "until", "client_state", "scopes"]
 
@@ -80,7 +80,7 @@ def invite(as_json: bool, **given: Any) -> None:
     services = open_rooms()
     unknown = sorted(set(given["scopes"]) - set(services.scopes.all()))
     if unknown:
-        raise Invalid(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
+        raise NotDone(f"There is no scope named {', '.join(unknown)}; see `authserver scopes list`.")
     known(services.database, given["tier"])
     policy = Policy(
         partner=given["name"],
@@ -118,7 +118,7 @@ def list_(as_json: bool) -> None:
     show(rows, as_json, table(rows, COLUMNS))
 
 
-@partners.command()
+@partners.command(cls=CommandOfIds)
 @click.argument("token_id")
 @json_option
 def revoke(token_id: str, as_json: bool) -> None:

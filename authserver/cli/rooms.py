@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,12 +15,34 @@ import click
 from .. import context, crypto, logs, migrate
 from ..app import create_app, services_of
 from ..config import PREFIX, Settings, SettingsRefused
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..services import Services
 
 # what `authserver demo run` leaves in the instance folder
 DEMO_FILE = "demo.json"
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+
+
+# 128 random bits in base64url, of which one in 64 begins like an option
+DASHED_ID = re.compile(r"-[A-Za-z0-9_-]{21}")
+
+
+class CommandOfIds(click.Command):
+    """A command whose arguments may be ids of this server: one that begins with a dash is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, dashed ids last and behind ``--``."""
+        takes = {opt for one in self.params for opt in one.opts if not getattr(one, "is_flag", True)}
+        known = {opt for one in self.params for opt in one.opts}
+        before = [None, *args]
+        ids = [
+            arg
+            for arg, previous in zip(args, before, strict=False)
+            if DASHED_ID.fullmatch(arg) and arg not in known and previous not in takes and "--" not in args
+        ]
+        rest = [arg for arg in args if arg not in ids]
+        return super().parse_args(ctx, [*rest, "--", *ids] if ids else args)
 
 
 def open_rooms(*, migrated: bool = True) -> Services:
@@ -38,7 +61,7 @@ def open_rooms(*, migrated: bool = True) -> Services:
     services = services_of(create_app(settings))
     click.get_current_context().call_on_close(services.database.engine.dispose)
     if migrated and migrate.current(services.database) != migrate.head():
-        raise Invalid("The database is not up to date; run `authserver db upgrade` first.")
+        raise NotDone("The database is not up to date; run `authserver db upgrade` first.")
     return services
 
 

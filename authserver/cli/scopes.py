@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from ..appearance import LANGUAGES
 from ..errors import Invalid
 from ..oauth import rar
 from .rooms import json_option, open_rooms, show, table
@@ -51,12 +52,45 @@ def set_(name: str, description: str, audience: str | None, details_type: str | 
       authserver scopes set payments:read --description "See payments" --audience https://api.example.com/payments
       authserver scopes set payouts:start --description "Pay out" --details-type payment_initiation
     """
-    if not description.strip() or len(description) > 300:
-        raise Invalid("The description is a sentence of at most 300 characters.")
+    _judge(description)
     services = open_rooms()
+    before = services.scopes.all().get(name)
     services.scopes.describe(name, description, audience, "" if details_type == NO_TYPE else details_type)
     services.versions.forget()
-    show(asdict(services.scopes.all()[name]), as_json, f"{name} is set.")
+    scope = services.scopes.all()[name]
+    gone = sorted(before.translations.keys() - scope.translations.keys()) if before else []
+    also = f" Say it anew in {', '.join(gone)}: see `authserver scopes translate`." if gone else ""
+    show(asdict(scope), as_json, f"{name} is set.{also}")
+
+
+@scopes.command()
+@click.argument("name")
+@click.argument("language", type=click.Choice(sorted(LANGUAGES)))
+@click.argument("sentence", required=False)
+@click.option(
+    "--remove", is_flag=True, help="Have no sentence in this language: people read the description."
+)
+@json_option
+def translate(name: str, language: str, sentence: str | None, remove: bool, as_json: bool) -> None:
+    """Say a scope's sentence in another language.
+
+    \b
+    Examples:
+      authserver scopes translate payments:read de "Ihre Zahlungen sehen"
+      authserver scopes translate payments:read de --remove
+    """
+    if (sentence is None) != remove:
+        raise Invalid("Give a sentence, or say --remove.")
+    if sentence is not None:
+        _judge(sentence)
+    services = open_rooms()
+    services.scopes.translate(name, language, sentence)
+    services.versions.forget()
+    show(
+        asdict(services.scopes.all()[name]),
+        as_json,
+        f"{name} is {'no longer ' if remove else ''}said in {language}.",
+    )
 
 
 @scopes.command()
@@ -71,3 +105,8 @@ def remove(name: str, as_json: bool) -> None:
     """
     open_rooms().scopes.remove(name)
     show({"name": name, "removed": True}, as_json, f"{name} is removed.")
+
+
+def _judge(sentence: str) -> None:
+    if not sentence.strip() or len(sentence) > 300:
+        raise Invalid("The description is a sentence of at most 300 characters.")

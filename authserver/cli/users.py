@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..errors import Invalid
+from ..errors import NotDone
 from ..services import Services
 from ..users import LINK_SECONDS, UserRecord
 from ..users.registry import NO_SUCH_USER
@@ -61,7 +61,7 @@ def show_(user: str, as_json: bool) -> None:
     Example:
       authserver users show alice
     """
-    row = _row(_known(open_rooms(), user))
+    row = _row(find_user(open_rooms(), user))
     show(row, as_json, "\n".join(f"{name}: {value}" for name, value in row.items()))
 
 
@@ -76,7 +76,7 @@ def disable(user: str, as_json: bool) -> None:
       authserver users disable alice
     """
     services = open_rooms()
-    known = _known(services, user)
+    known = find_user(services, user)
     services.users.disable(known.user_id)
     show({"username": known.username, "state": "disabled"}, as_json, f"{known.username} is disabled.")
 
@@ -92,7 +92,7 @@ def enable(user: str, as_json: bool) -> None:
       authserver users enable alice
     """
     services = open_rooms()
-    known = _known(services, user)
+    known = find_user(services, user)
     services.users.enable(known.user_id)
     state = services.users.must(known.user_id).state
     show({"username": known.username, "state": state}, as_json, f"{known.username} is {state}.")
@@ -111,7 +111,7 @@ def reset(user: str, as_json: bool) -> None:
       authserver users reset alice
     """
     services = open_rooms()
-    known = _known(services, user)
+    known = find_user(services, user)
     _show_link(services, known, "enrol" if known.state == "invited" else "reset", as_json)
 
 
@@ -126,8 +126,7 @@ def sessions(user: str, as_json: bool) -> None:
       authserver users sessions alice
     """
     services = open_rooms()
-    found = services.sessions.list(_known(services, user).user_id)
-    rows = [{name: getattr(one, name) for name in SESSION_COLUMNS} for one in found]
+    rows = session_rows(services, find_user(services, user).user_id)
     show(rows, as_json, table(rows, SESSION_COLUMNS))
 
 
@@ -142,15 +141,21 @@ def end_sessions(user: str, as_json: bool) -> None:
       authserver users end-sessions alice
     """
     services = open_rooms()
-    known = _known(services, user)
+    known = find_user(services, user)
     count = services.sessions.end_all(known.user_id, "by_operator")
     show({"username": known.username, "ended": count}, as_json, f"{count} sessions have ended.")
 
 
-def _known(services: Services, login_name: str) -> UserRecord:
+def session_rows(services: Services, user_id: str) -> list[dict[str, Any]]:
+    """The person's sessions as they are shown."""
+    return [{name: getattr(one, name) for name in SESSION_COLUMNS} for one in services.sessions.list(user_id)]
+
+
+def find_user(services: Services, login_name: str) -> UserRecord:
+    """The person of a user name or e-mail address; NotDone if there is none."""
     user = services.users.find(login_name)
     if user is None:
-        raise Invalid(NO_SUCH_USER)
+        raise NotDone(f"{NO_SUCH_USER} See `authserver users list`.")
     return user
 
 

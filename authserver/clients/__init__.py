@@ -3,10 +3,12 @@
 from .changes import Clients
 from .record import ClientRecord, ResourceServerRecord, is_client_id
 from .registrations import Registration, Registrations, Spent
+from .registry import Changed
 from .scopes import ScopeRecord, Scopes
 from .secrets import SecretHasher
 
 __all__ = [
+    "Changed",
     "ClientRecord",
     "Clients",
     "Registration",

@@ -9,7 +9,7 @@ from sqlalchemy import delete, update
 
 from .. import clock, jwks
 from ..audit import Entry, Event
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from . import metadata, redirect_uris, rows, sectors
 from .metadata import SECRET_METHODS
 from .record import ClientRecord
@@ -77,7 +77,7 @@ class Clients(Registry):
         """A new secret, shown only now; older ones end after ``overlap`` seconds. Invalid without secrets."""
         client = self._known(client_id)
         if client.token_endpoint_auth_method not in SECRET_METHODS:
-            raise Invalid("This client does not authenticate with a secret.")
+            raise NotDone("This client does not authenticate with a secret.")
         secret, hash_ = self._hasher.make(client_id)
         until = clock.now() + overlap
         with self._changing(client_id) as connection:
@@ -121,5 +121,5 @@ class Clients(Registry):
     def _known(self, client_id: str) -> ClientRecord:
         client = rows.load(self._database, client_id)
         if client is None:
-            raise Invalid(NO_SUCH_CLIENT)
+            raise NotDone(NO_SUCH_CLIENT)
         return client

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..ip_allowlist import Allowlist
 from ..jwks import PublicKey
-from .redirect_uris import reaches_client_alone
+from .redirect_uris import place_of, reaches_client_alone
 
 PUBLIC = ("none",)
 
@@ -94,6 +94,11 @@ class ClientRecord:
         """Whether who gets a code at ``redirect_uri``, and tokens for it, is this client for certain."""
         public = self.token_endpoint_auth_method in PUBLIC
         return not public or reaches_client_alone(redirect_uri, self.application_type)
+
+    @property
+    def place(self) -> str:
+        """Where its people are sent back to, which tells clients of one name apart; empty if nowhere."""
+        return place_of(self.redirect_uris[0], self.application_type) if self.redirect_uris else ""
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Whether the client is registered for ``grant_type``; Authlib's grants ask this."""

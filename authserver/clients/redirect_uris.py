@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from ..errors import Invalid
+from ..texts import Text
 
 MAX_LENGTH = 2000
 APPLICATION_TYPES = ("web", "native")
@@ -88,6 +89,16 @@ def reaches_client_alone(uri: str, application_type: str) -> bool:
         and uri.startswith("https://")
         and urlsplit(uri).hostname not in LOOPBACK_HOSTS
     )
+
+
+def place_of(uri: str, application_type: str) -> str:
+    """Where a code sent to ``uri`` goes, for people: a host, or what is on their own device."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("https", "http"):
+        return Text("the app %(name)s on this device", name=parts.scheme)
+    if application_type == "native" and parts.hostname in LOOPBACK_HOSTS:
+        return Text("an app on this device")
+    return parts.netloc
 
 
 def _without_port(uri: str) -> tuple[str, str] | None:

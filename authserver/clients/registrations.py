@@ -6,7 +6,9 @@ while the client lives: a lost answer to an update costs nobody their client.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +18,17 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..errors import Invalid
-from ..models.partner import ClientRegistration
+from ..ip_allowlist import Allowlist
+from ..models.partner import ClientRegistration, InitialAccessToken
 from ..partners import Invitation, Partners
 from . import metadata
 from .changes import Clients
 from .metadata import SECRET_METHODS
-from .rows import clients, living
+from .registry import Changed
+from .rows import clients, living, networks
 
 table = table_of(ClientRegistration)
+invitations = table_of(InitialAccessToken)
 # the columns of a client that its partner sets
 COLUMNS = (
     "client_name", "application_type", "redirect_uris", "token_endpoint_auth_method",
@@ -54,6 +59,10 @@ class Registration:
     values: dict[str, Any]
     described: dict[str, Any]
     registered_at: int
+    # from where the client may call, and be looked after
+    allowlist: Allowlist
+    # of the client when it was read; 0 for what was just made
+    version: int = 0
 
 
 class Registrations:
@@ -70,14 +79,17 @@ class Registrations:
 
     def get(self, client_id: str) -> Registration | None:
         """The registration of a client in whatever state; None for one that an operator made, or none."""
-        wanted = select(table, clients.c.state, *(clients.c[name] for name in COLUMNS))
+        wanted = select(table, clients.c.state, clients.c.version, *(clients.c[name] for name in COLUMNS))
         joined = wanted.join(clients, clients.c.client_id == table.c.client_id)
         with self._database.reading() as connection:
             row = connection.execute(joined.where(living(client_id))).mappings().one_or_none()
-        if row is None:
-            return None
-        own = ("client_id", "state", "token_id", "digest", "described", "registered_at")
-        return Registration(**{n: row[n] for n in own}, values={n: row[n] for n in COLUMNS})
+            if row is None:
+                return None
+            cidrs = connection.execute(select(networks.c.cidr).where(networks.c.client_id == client_id))
+            allowlist = Allowlist(cidrs.scalars())
+        own = ("client_id", "state", "token_id", "digest", "described", "registered_at", "version")
+        values = {name: row[name] for name in COLUMNS}
+        return Registration(**{n: row[n] for n in own}, values=values, allowlist=allowlist)
 
     def find(self, client_id: str, token: str) -> Registration | None:
         """The registration of a client that ``token`` is for; None alike when there is none, or another."""
@@ -112,7 +124,9 @@ class Registrations:
             self._record(connection, Event.REGISTRATION_CREATED, new.client_id, invitation.token_id)
         del row["updated_at"]
         kept = {name: new.values[name] for name in COLUMNS}
-        return Registration(state=policy.client_state, values=kept, **row), token, new.secret
+        allowlist = Allowlist(policy.networks)
+        told = Registration(state=policy.client_state, values=kept, allowlist=allowlist, **row)
+        return told, token, new.secret
 
     def replace(
         self, old: Registration, values: dict[str, Any], described: dict[str, Any]
@@ -120,7 +134,8 @@ class Registrations:
         """The client's metadata are these; its state, tier, profile and networks stay. Gives a new secret.
 
         There is one only when the client authenticates with secrets from now on and did not before. Spent
-        when it was deleted meanwhile; Invalid for metadata that do not fit together.
+        when it was deleted meanwhile, Changed when it was changed; Invalid for metadata that do not fit
+        together.
         """
         # without PKCE is what operators alone register
         metadata.judge({"require_pkce": True} | values)
@@ -130,26 +145,26 @@ class Registrations:
         changes = {"described": described, "updated_at": clock.now()}
         changed = sorted(name for name in COLUMNS if values[name] != old.values[name])
         try:
-            with self._clients.replacing(old.client_id, values, hash_) as connection:
+            with self._clients.replacing(old.client_id, values, old.version, hash_) as connection:
                 if connection.execute(update(table).where(_still(old)).values(changes)).rowcount != 1:
                     raise Spent
                 detail = {"changed": changed}
                 self._record(connection, Event.REGISTRATION_UPDATED, old.client_id, old.token_id, detail)
         except Invalid:
             raise Spent from None
-        new = Registration(
-            old.client_id, old.state, old.token_id, old.digest, values, described, old.registered_at
-        )
-        return new, secret
+        return dataclasses.replace(old, values=values, described=described), secret
 
-    def delete(self, old: Registration, actor: str = "", reason: str = "") -> None:
-        """The client is gone, and with it all that people granted it; Spent when it was gone already."""
+    def delete(self, old: Registration, actor: str = "", reason: str = "", judged: int | None = None) -> None:
+        """The client is gone, and with it all that people granted it; Spent when it was gone already.
+
+        Changed when it is not of the version ``judged``, if that is given.
+        """
         detail = {"token_id": old.token_id}
         entry = Entry(
             Event.REGISTRATION_DELETED, reason=reason, client_id=old.client_id, actor=actor, detail=detail
         )
         try:
-            with self._clients.deleting(old.client_id) as connection:
+            with self._clients.deleting(old.client_id, judged) as connection:
                 if connection.execute(delete(table).where(_still(old))).rowcount != 1:
                     raise Spent
                 self._ends(connection, old.client_id)
@@ -162,6 +177,13 @@ class Registrations:
         detail = {"token_id": registration.token_id}
         self._audit.record(Entry(Event.REGISTRATION_READ, client_id=registration.client_id, detail=detail))
 
+    def of_partner(self, partner: str) -> set[str]:
+        """The ids of all clients that a partner of this name registered."""
+        invited = table.join(invitations, invitations.c.token_id == table.c.token_id)
+        query = select(table.c.client_id).select_from(invited).where(invitations.c.partner == partner)
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def expire(self) -> int:
         """Clients that nobody approved within ``PENDING_DAYS`` days are gone; gives how many."""
         before = clock.now() - PENDING_DAYS * 86_400
@@ -173,8 +195,10 @@ class Registrations:
         for client_id in ids:
             found = self.get(client_id)
             if found is not None and found.state == "pending":
-                self.delete(found, "system", "not_approved")
-                gone += 1
+                # one that is approved this very moment stays
+                with suppress(Changed):
+                    self.delete(found, "system", "not_approved", found.version)
+                    gone += 1
         return gone
 
     def _record(

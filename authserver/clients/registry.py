@@ -14,7 +14,7 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..models.scope import Scope
 from . import audiences, metadata, rows, sectors
 from .metadata import SECRET_METHODS
@@ -25,6 +25,10 @@ from .secrets import SecretHasher
 scopes = table_of(Scope)
 
 NO_SUCH_CLIENT = "There is no client of this id."
+
+
+class Changed(Exception):
+    """The client is not any more as it was when its change was judged: nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Registry:
         """The client is registered once ``connection`` commits; Invalid when its id was ever given."""
         mine = clients.c.client_id == new.client_id
         if connection.execute(select(clients.c.client_id).where(mine)).scalar():
-            raise Invalid("There is a client of this id already.")
+            raise NotDone("There is a client of this id already.")
         version = raise_version(connection, "clients")
         connection.execute(insert(clients).values(**new.values, version=version))
         if new.hash:
@@ -117,7 +121,7 @@ class Registry:
         audience = audiences.validate(str(api["audience"]))
         taken = (resource_servers.c.audience == audience) | (resource_servers.c.name == api["name"])
         if connection.execute(select(resource_servers.c.name).where(taken)).first():
-            raise Invalid("There is a resource server of this audience or name already.")
+            raise NotDone("There is a resource server of this audience or name already.")
         connection.execute(insert(resource_servers).values(client_id=client_id, **api))
         raise_version(connection, "scopes")
         entry = Entry(Event.RESOURCE_SERVER_REGISTERED, client_id=client_id, detail={"audience": audience})
@@ -164,13 +168,13 @@ class Registry:
 
     @contextmanager
     def replacing(
-        self, client_id: str, values: dict[str, Any], hash_: str | None = None
+        self, client_id: str, values: dict[str, Any], version: int, hash_: str | None = None
     ) -> Iterator[Connection]:
         """The client's metadata are ``values`` (judged), its secrets fit, and the block's work is done too.
 
-        Invalid, and nothing changes, when there is no such client.
+        Nothing changes, and Invalid when there is no such client, Changed when it is not of ``version``.
         """
-        with self._changing(client_id, values) as connection:
+        with self._changing(client_id, values, version) as connection:
             if values["token_endpoint_auth_method"] not in SECRET_METHODS:
                 connection.execute(delete(secrets).where(secrets.c.client_id == client_id))
             elif hash_ is not None:
@@ -178,20 +182,33 @@ class Registry:
             yield connection
 
     @contextmanager
-    def deleting(self, client_id: str) -> Iterator[Connection]:
-        """The client is gone for good with the block's work; its id is never given again."""
-        with self._changing(client_id, {"state": "deleted", "jwks": None, "jwks_uri": None}) as connection:
+    def deleting(self, client_id: str, judged: int | None = None) -> Iterator[Connection]:
+        """The client is gone for good with the block's work; its id is never given again.
+
+        Changed when it is not of the version ``judged``, if that is given.
+        """
+        gone = {"state": "deleted", "jwks": None, "jwks_uri": None}
+        with self._changing(client_id, gone, judged) as connection:
             for own in (secrets, networks):
                 connection.execute(delete(own).where(own.c.client_id == client_id))
             yield connection
 
     @contextmanager
-    def _changing(self, client_id: str, values: dict[str, Any] | None = None) -> Iterator[Connection]:
-        """One transaction that changes a client, and the end of what the caches know of it."""
+    def _changing(
+        self, client_id: str, values: dict[str, Any] | None = None, judged: int | None = None
+    ) -> Iterator[Connection]:
+        """One transaction that changes a client, of version ``judged`` alone if that is given, and the end of
+        what the caches know of it.
+        """
         with self._database.writing() as connection:
             version = raise_version(connection, "clients")
             row = (values or {}) | {"version": version}
-            if connection.execute(update(clients).where(rows.living(client_id)).values(row)).rowcount != 1:
+            this = rows.living(client_id)
+            if judged is not None:
+                this &= clients.c.version == judged
+            if connection.execute(update(clients).where(this).values(row)).rowcount != 1:
+                if connection.execute(select(clients.c.version).where(rows.living(client_id))).first():
+                    raise Changed
                 raise Invalid(NO_SUCH_CLIENT)
             yield connection
         self._versions.forget()

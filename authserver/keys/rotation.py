@@ -14,7 +14,7 @@ from ..audit import Audit, Entry, Event
 from ..cache import raise_version
 from ..config import Settings
 from ..db import Database
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from .store import generate, place, table
 
 log = logging.getLogger(__name__)
@@ -65,12 +65,12 @@ class Rotation:
             ).all()
             following = next((key for key in keys if key.state == "next"), None)
             if following is None:
-                raise Invalid(
+                raise NotDone(
                     "There is no next key of this algorithm yet; keys are made by `authserver db upgrade`."
                 )
             wait = following.published_at + self._max_age - now
             if wait > 0 and not compromise:
-                raise Invalid(
+                raise NotDone(
                     "The next key was published too recently; APIs may not know it yet. "
                     f"Wait {wait} s or use --compromise."
                 )

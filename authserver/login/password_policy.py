@@ -11,6 +11,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+from ..texts import Text
 from .password import MAX_LENGTH, normalise
 
 # a password is the only factor yet
@@ -24,15 +25,17 @@ ROWS = (
 # shorter words of the person's own may well occur inside a good pass phrase
 MIN_WORD = 4
 
-TOO_SHORT = f"Use at least {MIN_LENGTH} characters. A few words in a row make a good password."
-TOO_LONG = f"Use at most {MAX_LENGTH} characters."
-COMMON = "This password is among the first that others would try. Choose another one."
-OWN_WORDS = "Leave your name, your e-mail address and the name of this service out of it."
-SAME = "That is the password you have. Choose another one."
-DIFFERENT = "The two passwords differ. Type the same one twice."
+TOO_SHORT = Text(
+    "Use at least %(number)s characters. A few words in a row make a good password.", number=MIN_LENGTH
+)
+TOO_LONG = Text("Use at most %(number)s characters.", number=MAX_LENGTH)
+COMMON = Text("This password is among the first that others would try. Choose another one.")
+OWN_WORDS = Text("Leave your name, your e-mail address and the name of this service out of it.")
+SAME = Text("That is the password you have. Choose another one.")
+DIFFERENT = Text("The two passwords differ. Type the same one twice.")
 
 
-def fault(password: str, own_words: tuple[str, ...] = ()) -> str | None:
+def fault(password: str, own_words: tuple[str, ...] = ()) -> Text | None:
     """What is wrong with ``password``, for the person who chose it; None if it may be set.
 
     ``own_words`` are those that others would think of first: names, the e-mail address, the service.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..audit import Audit, Entry, Event
 from ..config import Settings
+from ..texts import Text
 from ..users import UserRecord
 from . import password_policy
 
@@ -15,7 +16,7 @@ class PasswordRules:
         self._audit = audit
         self._service = settings.operator_name
 
-    def fault(self, user: UserRecord, password: str, again: str, current: str | None = None) -> str | None:
+    def fault(self, user: UserRecord, password: str, again: str, current: str | None = None) -> Text | None:
         """What is wrong with the new password; None if it may be set.
 
         ``current`` is what was typed as the password that it is to follow, judged or not.

@@ -156,10 +156,10 @@ class Sessions:
         """No session of the person changes, and none gives anything, before this transaction ends."""
         self._hold_in(connection, sessions.c.user_id == user_id)
 
-    def list(self, user_id: str) -> list[SessionView]:
+    def list(self, user_id: str, first: int = 0, most: int = NO_LIMIT, own: str = "") -> list[SessionView]:
         """The sessions that a person can end: live ones, and idle ones that still carry authorizations.
 
-        The one seen last comes first.
+        ``most`` of them, from the one at ``first`` on: that of the sid ``own``, then the one seen last, …
         """
         now = clock.now()
         carries = (
@@ -177,7 +177,10 @@ class Sessions:
         query = (
             select(sessions, live.label("active"))
             .where(mine, live | carries)
-            .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
+            .order_by((sessions.c.sid == own).desc(), sessions.c.last_seen_at.desc())
+            .order_by(sessions.c.created_at.desc(), sessions.c.sid)
+            .limit(most)
+            .offset(first)
         )
         with self._database.reading() as connection:
             return [view_of(row, bool(row["active"])) for row in connection.execute(query).mappings()]

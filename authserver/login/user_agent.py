@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..texts import Text
+
 # (what the header holds, what it means); the first that fits counts, for many browsers name others too
 BROWSERS = (
     ("Edg", "Edge"),
@@ -23,13 +25,14 @@ SYSTEMS = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
-MAX_SHOWN = 60
 
 
-def describe(user_agent: str) -> str:
-    """Such as ``Firefox on Windows``; the header's own beginning where it is not known; never empty."""
+def describe(user_agent: str) -> Text:
+    """Such as ``Firefox on Windows``. Nothing of the header itself is in it: whoever logs in wrote that."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     if browser and system:
-        return f"{browser} on {system}"
-    return browser or user_agent[:MAX_SHOWN].strip() or "Unknown browser"
+        return Text("%(browser)s on %(system)s", browser=browser, system=system)
+    if browser:
+        return Text(browser)
+    return Text("A browser on %(system)s", system=system) if system else Text("Unknown browser")

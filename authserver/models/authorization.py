@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -47,6 +47,8 @@ class Authorization(Base):
     audience: Mapped[list[str]] = mapped_column(JSON)
     # as approved, debtor account included; null without any
     authorization_details: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    # whether a payment is among them: those are kept for longer
+    pays: Mapped[bool] = mapped_column(Boolean, server_default=false())
     # single claims by member, userinfo or id_token (OpenID Connect Core §5.5); null without any
     claims: Mapped[dict[str, list[str]] | None] = mapped_column(JSON)
     acr: Mapped[str] = mapped_column(String(60))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Integer, String
+from sqlalchemy import JSON, ForeignKey, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -17,6 +17,8 @@ class Scope(Base):
     # null: a scope of the server itself, such as openid
     audience: Mapped[str | None] = mapped_column(ForeignKey("resource_server.audience"))
     description: Mapped[str] = mapped_column(String(300))
+    # the same in other languages, by their tags
+    translations: Mapped[dict[str, str]] = mapped_column(JSON, server_default="{}")
     # the type of authorization details without which no person is asked for it (RFC 9396 §3); null: none
     authorization_details_type: Mapped[str | None] = mapped_column(String(100))
 

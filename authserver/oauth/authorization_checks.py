@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ..audit import Event
 from ..clients.redirect_uris import is_registered
 from ..errors import ProtocolError
+from ..texts import Text
 from . import authentication_checks as authentication
 from . import rar, response_mode, scopes
 from .authorization_request import ENDPOINT, Draft, Rooms
@@ -22,7 +23,9 @@ from .response_mode import Target
 SERVER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 # RFC 6749 §4.1.2.1: neither tells a stranger whether the client exists
-_NOT_FOR_REDIRECTS = "The application that sent you here is unknown, or gave a wrong address to return to."
+_NOT_FOR_REDIRECTS = Text(
+    "The application that sent you here is unknown, or gave a wrong address to return to."
+)
 # what a client's makers are told of authorization_details, by reason; docs/partner-tutorial.md has it all
 _DETAILS_REFUSED = {
     "rar_format": (
@@ -82,7 +85,7 @@ def _redirect_uri(draft: Draft, _rooms: Rooms) -> None:
         # what cannot be read must not be sent back either, so this too is a page
         raise ProtocolError(
             "invalid_request",
-            "The parameters are not valid form encoding of UTF-8 without control characters.",
+            Text("The parameters are not valid form encoding of UTF-8 without control characters."),
             event=Event.HTTP_REJECTED,
             reason="encoding",
             client_id=draft.client_id,

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..audit import Event
 from ..errors import ProtocolError
+from ..texts import Text
 from . import request
 from .request import HTTPRequest
 
@@ -45,9 +46,8 @@ def rejected(
 
 def too_large(client_id: str = "", status: int = 400) -> ProtocolError:
     """What is too long to be kept is refused, never cut."""
-    return rejected(
-        "request_too_large", "The authorization request is too large.", client_id=client_id, status=status
-    )
+    text = Text("The authorization request is too large.")
+    return rejected("request_too_large", text, client_id=client_id, status=status)
 
 
 @dataclass
@@ -73,7 +73,7 @@ def parse(incoming: HTTPRequest) -> Parameters:
         raw = incoming.query.encode("utf-8", "surrogatepass")
     else:
         if incoming.query:
-            raise rejected("parameter_in_query", "Parameters belong in the request body.")
+            raise rejected("parameter_in_query", Text("Parameters belong in the request body."))
         if incoming.body is None:
             raise too_large(status=413)
         request.check_content_type(incoming.headers.get("content-type", ""))
@@ -82,7 +82,7 @@ def parse(incoming: HTTPRequest) -> Parameters:
         raise too_large()
     pairs = [pair for pair in raw.split(b"&") if pair]
     if len(pairs) > request.MAX_PARAMETERS:
-        raise rejected("too_many_parameters", "There are too many parameters.")
+        raise rejected("too_many_parameters", Text("There are too many parameters."))
     return _collect(pairs)
 
 

@@ -17,7 +17,7 @@ from . import payment
 from .authorization_request import AuthorizationRequest
 from .authorizations import Authorizations
 from .authorizations import LoggedIn as Decided
-from .consent import Consents
+from .consent import Consents, Shown
 from .interactions import InteractionRecord, Interactions
 from .payment import Account
 from .response_mode import Reply, error_reply, reply
@@ -73,14 +73,21 @@ class AuthorizationResponses:
         return reply(request.target, self._issuer, {"code": code})
 
     def approved(
-        self, interaction: InteractionRecord, session: LoggedIn, account: Account | None = None
+        self,
+        interaction: InteractionRecord,
+        session: LoggedIn,
+        account: Account | None = None,
+        shown: Shown | None = None,
     ) -> Reply:
-        """The code for what the person has just allowed, a payment out of ``account``; Late as above."""
+        """The code for what the person has just allowed, a payment out of ``account``; Late as above.
+
+        ``shown`` is what they read, for the audit log.
+        """
         request = interaction.request
         details = _as_approved(request, account)
         with self._database.writing() as connection:
             self._hold_in(connection, interaction, session)
-            grant_id = self._consents.remember_in(connection, request, session.user_id)
+            grant_id = self._consents.remember_in(connection, request, session.user_id, shown)
             code = self._authorizations.complete_in(connection, request, session, grant_id, details)
         return reply(request.target, self._issuer, {"code": code})
 

@@ -133,6 +133,7 @@ class Authorizations:
                 sid=session.sid, offline=offline, scopes=list(request.scopes),
                 audience=[api for api in request.audience if api != self._issuer],
                 authorization_details=list(details) if details else None,
+                pays=rar.payment_of(details) is not None,
                 claims=_single_claims(request),
                 # OpenID Connect Core §5.5.1.1: what was demanded is told, also where more was reached
                 acr=acr.met(session.acr, request.acr_essential) or session.acr,
@@ -185,9 +186,14 @@ class Authorizations:
         """It has ended, with its refresh family and tokens; whether it was this call that ended it."""
         return self._end(connection, table.c.gid == gid, reason) > 0
 
-    def end_for_user_in(self, connection: Connection, user_id: str, reason: str = "user_disabled") -> None:
-        """Every authorization of the person has ended."""
-        self._end(connection, table.c.user_id == user_id, reason)
+    def end_payment_in(self, connection: Connection, user_id: str, gid: str) -> bool:
+        """The person's own payment ``gid`` has ended, if it is one that could still be used."""
+        mine = (table.c.gid == gid) & (table.c.user_id == user_id) & table.c.pays
+        return self._end(connection, mine, "payment_withdrawn") > 0
+
+    def end_for_user_in(self, connection: Connection, user_id: str, reason: str = "user_disabled") -> int:
+        """Every authorization of the person has ended; gives how many did now."""
+        return self._end(connection, table.c.user_id == user_id, reason)
 
     def end_for_grant_in(
         self, connection: Connection, grant_id: str, reason: str = "consent_withdrawn"
@@ -197,9 +203,9 @@ class Authorizations:
 
     def end_for_client_in(
         self, connection: Connection, client_id: str, reason: str = "client_deleted"
-    ) -> None:
-        """Every authorization of the client has ended."""
-        self._end(connection, table.c.client_id == client_id, reason)
+    ) -> int:
+        """Every authorization of the client has ended; gives how many did now."""
+        return self._end(connection, table.c.client_id == client_id, reason)
 
     def end_for_sessions_in(self, connection: Connection, reasons: Mapping[str, str]) -> None:
         """Every authorization of these sessions has ended for its session's reason, but for offline ones.

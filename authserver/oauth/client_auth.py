@@ -46,6 +46,19 @@ def failure(reason: str, client_id: str = "") -> ProtocolError:
     )
 
 
+def judge_address(client: ClientRecord, address: str) -> None:
+    """The client may call from ``address``; ProtocolError 403 otherwise, once it has proved itself."""
+    if not client.allowlist.allows(address):
+        raise ProtocolError(
+            "access_denied",
+            "This client may not call from this network.",
+            event=Event.CLIENT_IP_REJECTED,
+            reason="ip_not_allowed",
+            status=403,
+            client_id=client.client_id,
+        )
+
+
 def read(request: ProtocolRequest) -> Credentials:
     """The one set of credentials in ``request``; ProtocolError when there is none, or two, or junk."""
     header, form = request.headers.get("authorization"), request.form

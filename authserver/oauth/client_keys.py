@@ -48,14 +48,20 @@ class ClientKeys:
     def find(self, client: ClientRecord, kid: str, alg: str) -> PublicKey | None:
         """The client's key ``kid`` for ``alg``, None if it has none; may fetch its jwks_uri.
 
-        Unavailable while another thread fetches that address and nothing is known of it yet.
+        Unavailable while another thread fetches that address, or no place for a call is free, and nothing is
+        known of it yet.
         """
         if client.jwks_uri is None:
             return jwks.choose(client.keys, kid, alg)
         published = self._of(client.jwks_uri)
         now = clock.now()
         if now - published.got_at > FRESH_SECONDS:
-            self._look(client, published, now)
+            try:
+                self._look(client, published, now)
+            except Unavailable:
+                # others fill all places for calls: known keys count on
+                if now - published.got_at > STALE_SECONDS:
+                    raise
         found = jwks.choose(published.keys, kid, alg) if now - published.got_at <= STALE_SECONDS else None
         if found is None and self._look(client, published, now):
             found = jwks.choose(published.keys, kid, alg)
@@ -74,7 +80,8 @@ class ClientKeys:
                 raise Unavailable("jwks_uri", retry_after=1)
             return False
         try:
-            if published.tried_at and now - published.tried_at < LOOK_AGAIN_SECONDS:
+            before = published.tried_at
+            if before and now - before < LOOK_AGAIN_SECONDS:
                 return False
             published.tried_at = now
             answer = self._outgoing.get(str(client.jwks_uri), HEADERS)
@@ -89,6 +96,10 @@ class ClientKeys:
         except (Failed, Refused, Invalid) as error:
             logger.warning("jwks_uri", extra={logs.FIELDS: {"cause": f"{type(error).__name__}: {error}"}})
             return False
+        except Unavailable:
+            # nobody was asked
+            published.tried_at = before
+            raise
         finally:
             published.lock.release()
         return True

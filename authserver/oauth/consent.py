@@ -8,26 +8,56 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..clients import Clients
 from ..db import Database, insert_once, table_of
+from ..models.authorization import Authorization
 from ..models.grant import Grant
+from ..models.token import RefreshToken
 from .authorization_request import AuthorizationRequest
 from .authorizations import Authorizations
 
+# SQLite has no OFFSET without a LIMIT
+NO_LIMIT = 2**62
 table = table_of(Grant)
+authorizations = table_of(Authorization)
+refresh_tokens = table_of(RefreshToken)
+_FAMILY = refresh_tokens.join(authorizations, authorizations.c.gid == refresh_tokens.c.gid)
+_LAST_USED = (
+    select(func.max(authorizations.c.created_at))
+    .where(authorizations.c.grant_id == table.c.grant_id)
+    .scalar_subquery()
+    .label("last_code"),
+    select(func.max(refresh_tokens.c.created_at))
+    .select_from(_FAMILY)
+    .where(authorizations.c.grant_id == table.c.grant_id)
+    .scalar_subquery()
+    .label("last_refresh"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a client may do without asking again, since a Unix time; a payment is never among it."""
+    """What a client may do without asking again, since a Unix time; a payment is never among it.
+
+    ``last_used`` is when it last got tokens or a code, as far as that is still known.
+    """
 
     client_id: str
     scopes: tuple[str, ...]
     since: int
+    last_used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was on the page that a person agreed to: its language, and a digest of what it told."""
+
+    language: str
+    digest: str
 
 
 class Consents:
@@ -63,8 +93,10 @@ class Consents:
         row = self._row(connection, request.client_id, user_id)
         return str(row["grant_id"]) if _covers(row, request) else None
 
-    def remember_in(self, connection: Connection, request: AuthorizationRequest, user_id: str) -> str:
-        """The id of the grant under which the person has just allowed ``request``; audited.
+    def remember_in(
+        self, connection: Connection, request: AuthorizationRequest, user_id: str, shown: Shown | None = None
+    ) -> str:
+        """The id of the grant under which the person has just allowed ``request``, as ``shown``; audited.
 
         Its scopes join those allowed before, unless the request has details: these are allowed once.
         """
@@ -88,19 +120,40 @@ class Consents:
         values = {"scopes": scopes, "created_at": since, "updated_at": now, "ended_at": None}
         connection.execute(update(table).where(table.c.grant_id == row["grant_id"]).values(values))
         detail: dict[str, Any] = {"grant_id": row["grant_id"], "scope": " ".join(request.consent_scopes)}
+        if shown is not None:
+            detail |= {"language": shown.language, "shown": shown.digest}
         if request.authorization_details is not None:
             detail["types"] = [element["type"] for element in request.authorization_details]
         entry = Entry(Event.CONSENT_GRANTED, client_id=request.client_id, user_id=user_id, detail=detail)
         self._audit.record_in(connection, entry)
         return str(row["grant_id"])
 
-    def of(self, user_id: str) -> list[Allowed]:
-        """What the person allows, the newest first; a client that was only ever paid has no scopes in it."""
+    def of(self, user_id: str, first: int = 0, most: int = NO_LIMIT) -> list[Allowed]:
+        """What the person allows, the newest first; a client that was only ever paid has no scopes in it.
+
+        ``most`` of them, from the one at ``first`` on.
+        """
         mine = (table.c.user_id == user_id) & table.c.ended_at.is_(None)
-        query = select(table).where(mine).order_by(table.c.created_at.desc(), table.c.client_id)
+        newest = table.c.created_at.desc(), table.c.client_id
+        query = select(table, *_LAST_USED).where(mine).order_by(*newest).limit(most).offset(first)
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Allowed(row["client_id"], tuple(row["scopes"]), row["created_at"]) for row in rows]
+        return [
+            Allowed(
+                row["client_id"],
+                tuple(row["scopes"]),
+                row["created_at"],
+                max((row[column.name] for column in _LAST_USED if row[column.name]), default=None),
+            )
+            for row in rows
+        ]
+
+    def ended(self, user_id: str, client_id: str) -> bool:
+        """Whether the person allowed the client something once, and now nothing."""
+        query = select(table.c.ended_at.is_not(None))
+        with self._database.reading() as connection:
+            mine = (table.c.user_id == user_id) & (table.c.client_id == client_id)
+            return bool(connection.execute(query.where(mine)).scalar())
 
     def withdraw(self, user_id: str, client_id: str) -> bool:
         """The person allows the client nothing any more; whether there was something to withdraw."""

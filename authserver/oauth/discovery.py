@@ -56,6 +56,8 @@ def metadata(settings: Settings, server: AuthorizationServer, scopes: Scopes) ->
         "userinfo_signing_alg_values_supported": list(ID_TOKEN_ALGS),
         "acr_values_supported": list(acr.reachable()),
         "claims_supported": [*claims.SUPPORTED, *ID_TOKEN_CLAIMS],
+        # OpenID Connect Discovery §3
+        "ui_locales_supported": list(settings.languages),
         "claim_types_supported": ["normal"],
         "prompt_values_supported": sorted(PROMPTS),
         # OpenID Connect Discovery §3 would have it true if it were left out

@@ -16,6 +16,7 @@ from ..clients import Clients
 from ..config import Settings
 from ..errors import ProtocolError
 from ..keys import KeyStore
+from ..texts import Text
 from ..throttle import Throttle
 from . import id_token_hint, request
 from .id_token_hint import Hint
@@ -28,9 +29,10 @@ MAC_PURPOSE = "end_session"
 # of what travels in a URL
 MAX_CARRIED = 4096
 CARRIED_SECONDS = 900
-WRONG_HINT = "The application did not show that it is one of yours."
-WRONG_CLIENT = "The application that sent you here is unknown."
-WRONG_ADDRESS = "The application that sent you here gave a wrong address to return to."
+MAX_LOCALES = 8
+WRONG_HINT = Text("The application did not show that it is one of yours.")
+WRONG_CLIENT = Text("The application that sent you here is unknown.")
+WRONG_ADDRESS = Text("The application that sent you here gave a wrong address to return to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class LogoutRequest:
     redirect_uri: str | None = None
     state: str | None = None
     session: str = ""
+    # the languages that its pages should be in, the best first
+    ui_locales: tuple[str, ...] = ()
 
     @property
     def hinted(self) -> bool:
@@ -82,7 +86,7 @@ class EndSession:
         try:
             asked = self._judge(_parse(incoming))
             if len(json.dumps(asdict(asked))) > MAX_CARRIED:
-                raise _rejected("malformed", "The request is too large.")
+                raise _rejected("malformed", Text("The request is too large."))
             return asked
         except ProtocolError as error:
             self._audit.record(Entry(Event.LOGOUT_REJECTED, "denied", error.reason, error.client_id))
@@ -139,6 +143,7 @@ class EndSession:
             redirect_uri=uri,
             state=form.get("state") if uri is not None else None,
             session="" if hint is None else _digest(hint.sid, hint.subject),
+            ui_locales=tuple(form.get("ui_locales", "").split()[:MAX_LOCALES]),
         )
 
     def _hint(self, text: str) -> Hint:
@@ -175,4 +180,4 @@ def _parse(incoming: HTTPRequest) -> dict[str, str]:
             raw = incoming.body
         return request.parse_form(raw, repeatable=())[0]
     except ProtocolError as error:
-        raise _rejected("malformed", "The request to sign you out is malformed.") from error
+        raise _rejected("malformed", Text("The request to sign you out is malformed.")) from error

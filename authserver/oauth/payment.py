@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .. import crypto
+from ..texts import Text
 from ..visible_text import shows
 from .iso4217 import DECIMALS
 from .iso13616 import LENGTHS
@@ -62,7 +63,7 @@ class DemoAccounts:
     def of(self, user_id: str) -> tuple[Account, ...]:
         """A current and a savings account of a bank that does not exist."""
         number = int.from_bytes(crypto.digest(f"demo-account/{user_id}")[:4], "big") % 10**8
-        names = ("Current account", "Savings account")
+        names = (Text("Current account"), Text("Savings account"))
         return tuple(
             Account(_with_check_digits("DE", f"00000000{number:08}{place:02}"), name, "EUR")
             for place, name in enumerate(names, 1)

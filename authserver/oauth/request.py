@@ -15,6 +15,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload, OAuth2Request
 
 from ..audit import Event
 from ..errors import ProtocolError
+from ..texts import Text
 
 MAX_PARAMETERS = 100
 # RFC 8707 §2 lets it repeat; token exchange will add audience (RFC 8693 §2.1)
@@ -92,7 +93,8 @@ def check_content_type(value: str) -> None:
     media_type, *parameters = (part.strip() for part in value.lower().split(";"))
     fine = media_type == FORM and all(p in ("charset=utf-8", 'charset="utf-8"', "") for p in parameters)
     if not fine:
-        raise rejected("content_type", "The body must be application/x-www-form-urlencoded in UTF-8.", 415)
+        text = Text("The body must be application/x-www-form-urlencoded in UTF-8.")
+        raise rejected("content_type", text, 415)
 
 
 @dataclass

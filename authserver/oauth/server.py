@@ -170,15 +170,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         credentials = client_auth.read(request)
         self._throttle.guessing(request.endpoint, request.address, credentials.client_id)
         client = self._authenticator.authenticate(credentials, methods)
-        if not client.allowlist.allows(request.address):
-            raise ProtocolError(
-                "access_denied",
-                "This client may not call from this network.",
-                event=Event.CLIENT_IP_REJECTED,
-                reason="ip_not_allowed",
-                status=403,
-                client_id=client.client_id,
-            )
+        client_auth.judge_address(client, request.address)
         quota = self._throttle.after(request.endpoint, client.client_id, client.tier)
         request.response_headers += quota.headers()
         request.client = client

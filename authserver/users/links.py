@@ -8,7 +8,7 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..cache import Versions
 from ..db import Database, table_of
-from ..errors import Invalid
+from ..errors import NotDone
 from ..models.user import User, UserLink
 from .record import UserRecord
 from .registry import Users
@@ -34,7 +34,7 @@ class Links:
         """A new link's token, shown only now; earlier ones of the person no longer work."""
         user = self._users.must(user_id)
         if user.state != STATES[purpose]:
-            raise Invalid(
+            raise NotDone(
                 f"This user is {user.state}; the {purpose} link is for one who is {STATES[purpose]}."
             )
         token, now = crypto.random_token(), clock.now()

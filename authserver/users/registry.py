@@ -12,7 +12,7 @@ from .. import clock, crypto
 from ..audit import Audit, Entry, Event
 from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
-from ..errors import Invalid
+from ..errors import NotDone
 from ..models.user import User
 from .record import MAX_EMAIL, UserRecord, email_of, name_of, normalise, username_of
 
@@ -74,7 +74,7 @@ class Users:
         with self._database.writing() as connection:
             version = raise_version(connection, "users")
             if connection.execute(select(users.c.user_id).where(taken)).first() is not None:
-                raise Invalid("There is a user of this name or e-mail address already.")
+                raise NotDone("There is a user of this name or e-mail address already.")
             connection.execute(insert(users).values(**values, created_at=clock.now(), version=version))
             self._audit.record_in(connection, Entry(Event.USER_CREATED, user_id=values["user_id"]))
         self._versions.forget()
@@ -84,7 +84,7 @@ class Users:
         """The person of ``user_id``, read now; Invalid if there is none."""
         user = self._load(user_id)
         if user is None:
-            raise Invalid(NO_SUCH_USER)
+            raise NotDone(NO_SUCH_USER)
         return user
 
     def disable(self, user_id: str) -> None:
@@ -137,7 +137,7 @@ class Users:
         with self._database.writing() as connection:
             row = values | {"version": raise_version(connection, "users")}
             if connection.execute(update(users).where(users.c.user_id == user_id).values(row)).rowcount != 1:
-                raise Invalid(NO_SUCH_USER)
+                raise NotDone(NO_SUCH_USER)
             yield connection
         self._versions.forget()
 

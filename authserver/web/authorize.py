@@ -6,8 +6,6 @@ session read, on the way through ``/authorize/resume``.
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from .. import clock, crypto
@@ -17,10 +15,12 @@ from ..oauth.authorization_endpoint import Refused
 from ..oauth.authorization_response import Late
 from ..oauth.interactions import InteractionRecord, Unusable
 from ..oauth.response_mode import error_reply
+from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
     allow_form_redirect,
+    claim,
     cookie,
     current_session,
     deliver,
@@ -31,6 +31,8 @@ from .guards import (
     services,
     set_cookie,
     show,
+    speak_as_asked,
+    translated,
     within_limits,
 )
 
@@ -41,17 +43,19 @@ COOKIE_LENGTH = 43
 STATUS = {"unknown": 400, "foreign": 403, "client": 400, "finished": 409, "expired": 410}
 PAGES = {
     "unknown": (
-        "This request is not known here",
-        "It may be too old. Go back to the application that sent you here and start again.",
+        Text("This request is not known here"),
+        Text("It may be too old. Go back to the application that sent you here and start again."),
     ),
     "foreign": (
-        "This request belongs to another browser",
-        "It was opened elsewhere, or before somebody signed out here. "
-        "Go back to the application that sent you here and start again.",
+        Text("This request belongs to another browser"),
+        Text(
+            "It was opened elsewhere, or before somebody signed out here. "
+            "Go back to the application that sent you here and start again."
+        ),
     ),
     "client": (
-        "This request cannot be answered",
-        "The application that sent you here is unknown, or gave a wrong address to return to.",
+        Text("This request cannot be answered"),
+        Text("The application that sent you here is unknown, or gave a wrong address to return to."),
     ),
 }
 
@@ -81,7 +85,9 @@ def resume() -> Response:
     session = current_session(seen=found is not None and "none" not in found.request.prompt)
     if found is not None and found.browser is None:
         rooms.interactions.bind(found.id, browser, session.digest if session else None)
-    response = _go_on(rooms.interactions.claim(id_, browser))
+    interaction = rooms.interactions.claim(id_, browser)
+    speak_as_asked(interaction)
+    response = _go_on(interaction)
     if browser != cookie(BROWSER):
         set_cookie(response, BROWSER, browser)
     return response
@@ -93,33 +99,18 @@ def cancel() -> Response:
     within_limits("resume")
     fields = csrf.check(CANCEL)
     rooms = services()
-    interaction = rooms.interactions.claim(fields.get("txn"), cookie(BROWSER), late=True)
+    interaction = claim(fields.get("txn"), late=True)
     try:
         return deliver(rooms.authorization_responses.denied(interaction))
     except Late:
         return unusable(Unusable("finished", interaction))
 
 
-@blueprint.app_template_global("asking")
-def asking(request_id: str) -> dict[str, Any] | None:
-    """Who waits for the answer to this browser's request, and whom they expect; None if nobody does.
-
-    For pages on the way that offer to go back: ``client``, ``login_hint``, and ``pays`` for a payment.
-    """
-    rooms = services()
-    try:
-        interaction = rooms.interactions.claim(request_id, cookie(BROWSER), late=True)
-    except Unusable:
-        return None
-    client = rooms.clients.get(interaction.request.client_id)
-    pays = interaction.request.payment is not None
-    return {"client": client, "login_hint": interaction.request.login_hint, "pays": pays}
-
-
 @blueprint.app_errorhandler(Unusable)
 def unusable(error: Unusable) -> Response:
     """A page that says what became of a request, and what to do."""
     rooms, interaction = services(), error.interaction
+    speak_as_asked(interaction)
     if error.reason == "foreign" and interaction is not None:
         client_id = interaction.request.client_id
         if rooms.throttle.noticed(request.environ.get("REMOTE_ADDR", "")):
@@ -174,7 +165,11 @@ def _refused(refused: Refused) -> Response:
     if refused.target is not None:
         issuer = services().settings.issuer
         return deliver(error_reply(refused.target, issuer, str(error.error), str(error.description)))
-    text = f"{error.description} Go back to it and tell its makers: {error.error}."
-    response = page(error.status_code, "This request cannot be answered", text)
+    told = Text(
+        "%(reason)s Go back to it and tell its makers: %(error)s.",
+        reason=translated(error.description),
+        error=str(error.error),
+    )
+    response = page(error.status_code, Text("This request cannot be answered"), told)
     response.headers.extend(error.headers)
     return response

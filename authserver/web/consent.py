@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from babel.numbers import get_decimal_symbol
 from flask import Blueprint, Response, request
 
 from .. import clock, crypto
+from ..clients.redirect_uris import place_of
 from ..interaction import Step, due
 from ..login import SessionView
 from ..oauth.authorization_response import Late
+from ..oauth.consent import Shown
 from ..oauth.interactions import InteractionRecord
 from ..oauth.payment import Account
 from . import csrf
 from .guards import (
-    BROWSER,
     allow_form_redirect,
-    cookie,
+    claim,
     current_session,
     deliver,
+    language,
     see_other,
     services,
     show,
+    translated,
     within_limits,
 )
 
@@ -35,9 +39,15 @@ ASKING = (Step.CONSENT, Step.APPROVE_PAYMENT)
 
 @blueprint.app_template_filter("money")
 def money(amount: dict[str, str]) -> str:
-    """An amount for people: ``1 234.50 EUR``, thousands set apart by a space that does not break."""
+    """An amount for people: ``1 234.50 EUR``, in German ``1 234,50 EUR``.
+
+    Thousands are set apart by a space that does not break: a point or comma is decimal in one language and
+    not in another.
+    """
     whole, point, rest = amount["amount"].partition(".")
-    return f"{int(whole):,}".replace(",", NARROW_SPACE) + f"{point}{rest}{NO_BREAK_SPACE}{amount['currency']}"
+    thousands = f"{int(whole):,}".replace(",", NARROW_SPACE)
+    decimals = get_decimal_symbol(language()) + rest if point else ""
+    return f"{thousands}{decimals}{NO_BREAK_SPACE}{amount['currency']}"
 
 
 @blueprint.app_template_filter("iban")
@@ -50,7 +60,7 @@ def iban(text: str) -> str:
 def ask() -> Response:
     """The page of an authorization that waits for its answer; back to resume when something else is due."""
     within_limits("resume")
-    interaction = services().interactions.claim(request.args.get("request"), cookie(BROWSER))
+    interaction = claim(request.args.get("request"))
     session = current_session()
     rooms = services()
     step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
@@ -65,30 +75,31 @@ def answer() -> Response:
     within_limits("resume")
     fields = csrf.check(PURPOSE)
     rooms = services()
-    interaction = rooms.interactions.claim(fields.get("txn"), cookie(BROWSER))
+    interaction = claim(fields.get("txn"))
+    shown = _shown(_asked(interaction))
     session = current_session()
     step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
     if session is None or step not in (*ASKING, Step.DONE):
         return _resume(interaction)
     try:
         match fields.get("decision"):
-            case "approve" if fields.get("shown") != _fingerprint(_asked(interaction)):
+            case "approve" if fields.get("shown") != shown.digest:
                 # what a person allows is what they read: the words have changed under the open page
                 return _page(interaction, session, step, status=409, changed=True)
             case "approve" if interaction.request.payment is not None:
                 account = _account(session, fields.get("account", ""))
                 if account is None:
                     return _page(interaction, session, step, status=400, missing_account=True)
-                reply = rooms.authorization_responses.approved(interaction, session, account)
+                reply = rooms.authorization_responses.approved(interaction, session, account, shown)
             case "approve":
-                reply = rooms.authorization_responses.approved(interaction, session)
+                reply = rooms.authorization_responses.approved(interaction, session, shown=shown)
             case "deny":
                 reply = rooms.authorization_responses.denied(interaction, session.user_id)
             case _:
                 return _page(interaction, session, step, status=400)
     except Late:
         # answered meanwhile, in another tab or by a second click: the page says so
-        rooms.interactions.claim(interaction.id, cookie(BROWSER))
+        claim(interaction.id)
         return _resume(interaction)
     return deliver(reply)
 
@@ -109,7 +120,7 @@ def _page(
     rooms, asked = services(), _asked(interaction)
     values: dict[str, Any] = {
         "txn": interaction.id,
-        "shown": _fingerprint(asked),
+        "shown": _shown(asked).digest,
         "user": rooms.users.get(session.user_id),
         **asked,
         **more,
@@ -122,21 +133,30 @@ def _page(
 
 
 def _asked(interaction: InteractionRecord) -> dict[str, Any]:
-    """What the page tells of the request, as it stands now: client, the sentences of scopes, payment."""
+    """What the page tells of the request, as it stands now and in its language.
+
+    The client and where it gets the answer, the sentences of scopes, the payment and its amount in words.
+    """
     rooms, asked = services(), interaction.request
     known = rooms.scopes.all()
     # what a receipt tells in detail is not told again in general
     told = {detail["type"] for detail in asked.authorization_details or ()}
     scopes = [known[name] for name in asked.consent_scopes if name in known]
+    client = rooms.clients.get(asked.client_id)
     return {
-        "client": rooms.clients.get(asked.client_id),
-        "scopes": [scope.description for scope in scopes if scope.authorization_details_type not in told],
+        "client": client,
+        "host": place_of(asked.redirect_uri, client.application_type if client else "web"),
+        "scopes": [
+            scope.sentence(language()) for scope in scopes if scope.authorization_details_type not in told
+        ],
         "payment": asked.payment,
+        "amount": money(asked.payment["instructedAmount"]) if asked.payment else "",
     }
 
 
-def _fingerprint(asked: dict[str, Any]) -> str:
-    """A digest that goes into the form: two pages share it exactly if they say the same."""
+def _shown(asked: dict[str, Any]) -> Shown:
+    """The page's language, and a digest that goes into the form: two pages share it if they say the same."""
     client = asked["client"]
-    words = [client.client_name if client else None, asked["scopes"], asked["payment"]]
-    return crypto.b64u(crypto.digest(json.dumps(words)))
+    name = client.client_name if client else None
+    words = [language(), name, translated(asked["host"]), asked["scopes"], asked["payment"], asked["amount"]]
+    return Shown(language(), crypto.b64u(crypto.digest(json.dumps(words))))

@@ -11,15 +11,19 @@ from markupsafe import Markup
 
 from .. import context, crypto
 from ..audit import Entry, Event
+from ..texts import Text
 from .guards import SESSION, Refused, as_request_id, cookie, form, services, set_cookie
 
 COOKIE = "csrf"
 FIELD = "csrf"
 KEY_PURPOSE = "csrf"
 COOKIE_LENGTH = 43
-TITLE = "This page is out of date"
-TEXT = "You signed in or out in another tab, or the page is from a while ago. Nothing was changed."
-ADVICE = " Go back, reload the page and try again."
+TITLE = Text("This page is out of date")
+TEXT = Text("You signed in or out in another tab, or the page is from a while ago. Nothing was changed.")
+ADVICE = Text(
+    "You signed in or out in another tab, or the page is from a while ago. Nothing was changed. "
+    "Go back, reload the page and try again."
+)
 
 
 def install(app: Flask) -> None:
@@ -43,7 +47,7 @@ def check(purpose: str) -> dict[str, str]:
         if services().throttle.noticed(context.current.get().address):
             services().audit.record(Entry(Event.CSRF_REJECTED, "denied", reason, detail={"form": purpose}))
         link = _way_on(fields)
-        raise Refused(403, TITLE, TEXT if link else TEXT + ADVICE, link)
+        raise Refused(403, TITLE, TEXT if link else ADVICE, link)
     return fields
 
 
@@ -56,7 +60,7 @@ def renew() -> None:
 def _way_on(fields: dict[str, str]) -> tuple[str, str] | None:
     """The link to the authorization request that the form was about; resuming judges it anew."""
     id_ = as_request_id(fields.get("request") or fields.get("txn") or "")
-    return (f"/authorize/resume?request={id_}", "Go on from here") if id_ else None
+    return (f"/authorize/resume?request={id_}", Text("Go on from here")) if id_ else None
 
 
 def _foreign() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from .. import context
+from ..texts import Text
 from ..users import UserRecord
 from . import csrf
-from .guards import page, see_other, services, show
+from .guards import come_back_to, page, see_other, services, show
 
 blueprint = Blueprint("enrol", __name__)
 
@@ -38,6 +39,7 @@ def submit() -> Response:
 
 
 def _page(user: UserRecord, token: str, status: int = 200, error: str | None = None) -> Response:
+    come_back_to(f"/enrol?token={token}")
     return show("enrol.html", status, user=user, token=token, error=error)
 
 
@@ -45,5 +47,5 @@ def _over() -> Response:
     rooms = services()
     if rooms.throttle.noticed(context.current.get().address):
         rooms.links.rejected()
-    text = "It was used already, or its time is over. Ask whoever sent it for a new one."
-    return page(410, "This link no longer works", text, ("/login", "Go to sign in"))
+    text = Text("It was used already, or its time is over. Ask whoever sent it for a new one.")
+    return page(410, Text("This link no longer works"), text, ("/login", Text("Go to sign in")))

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from .. import context, metrics
 from ..audit import Entry, Event
 from ..errors import RequestRejected, Unavailable
+from ..texts import Text
 from . import guards
 
 if TYPE_CHECKING:
@@ -20,19 +21,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TEXTS = {
-    400: "The request is malformed.",
-    404: "There is nothing at this address.",
-    405: "This method is not supported here.",
-    413: "The body is too large.",
-    415: "This media type is not supported here.",
+    400: Text("The request is malformed."),
+    404: Text("There is nothing at this address."),
+    405: Text("This method is not supported here."),
+    413: Text("The body is too large."),
+    415: Text("This media type is not supported here."),
 }
 TITLES = {
-    404: "Nothing is here",
-    405: "This does not work here",
-    500: "Something went wrong",
-    503: "Not available just now",
+    404: Text("Nothing is here"),
+    405: Text("This does not work here"),
+    500: Text("Something went wrong"),
+    503: Text("Not available just now"),
 }
 REASONS = {404: "not_found", 405: "method", 413: "too_large"}
+# dependencies that are bounded queues of this process, and how often it is told that one is full
+QUEUES = ("hash_queue", "outgoing")
+QUEUE_SECONDS = 10
 
 
 def install(app: Flask) -> None:
@@ -47,8 +51,8 @@ def install(app: Flask) -> None:
 def answer(status: int, error: str, description: str) -> Response:
     """An error that nobody stores: a page where people look, else JSON that a client's own page may read."""
     if guards.for_people():
-        link = ("/", "Go to the start page") if status == HTTPStatus.NOT_FOUND else None
-        return guards.page(status, TITLES.get(status, "This cannot be answered"), description, link)
+        link = ("/", Text("Go to the start page")) if status == HTTPStatus.NOT_FOUND else None
+        return guards.page(status, TITLES.get(status, Text("This cannot be answered")), description, link)
     response = jsonify(error=error, error_description=description)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
@@ -61,9 +65,14 @@ def answer(status: int, error: str, description: str) -> Response:
 def unavailable(error: Unavailable) -> Response:
     """503 with Retry-After: nothing was issued, the caller may come again."""
     metrics.dependency_failures.labels(error.dependency).inc()
-    # the row waits in memory: what failed may be the database itself
-    _services().audit.record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
-    response = answer(503, "temporarily_unavailable", "The server cannot answer now. Try again shortly.")
+    rooms = _services()
+    # a queue of our own is full because of a flood, which is no flood of rows
+    if error.dependency not in QUEUES or rooms.throttle.first(f"full/{error.dependency}", QUEUE_SECONDS):
+        # the row waits in memory: what failed may be the database itself
+        rooms.audit.record_late(Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency))
+    response = answer(
+        503, "temporarily_unavailable", Text("The server cannot answer now. Try again shortly.")
+    )
     response.headers["Retry-After"] = str(error.retry_after)
     return response
 
@@ -85,7 +94,7 @@ def http_error(error: HTTPException) -> Response:
     """What the framework refuses, in our words."""
     status = error.code or 500
     _record(Entry(Event.HTTP_REJECTED, "denied", REASONS.get(status, "request")))
-    response = answer(status, "invalid_request", TEXTS.get(status, "The request cannot be served."))
+    response = answer(status, "invalid_request", TEXTS.get(status, Text("The request cannot be served.")))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         # a preflight is for pages of registered origins alone (web/oauth.py): others are not told of it
         response.headers["Allow"] = ", ".join(sorted({*error.valid_methods} - {"OPTIONS"}))
@@ -101,7 +110,7 @@ def unhandled(error: Exception) -> Response:
     endpoint = (request.endpoint or "http").rpartition(".")[2]
     _services().throttle.failed(endpoint, context.current.get().address)
     _record(Entry(Event.ERROR_UNHANDLED, "failed", "exception"))
-    return answer(500, "server_error", "Something went wrong on our side.")
+    return answer(500, "server_error", Text("Something went wrong on our side."))
 
 
 def _services() -> Services:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from ..config import Settings
-from .guards import form_may_leave, services
+from .guards import form_may_leave, language, services
 
 POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 YEAR = 365 * 86_400
@@ -31,7 +31,8 @@ def add(response: Response) -> Response:
         headers["Referrer-Policy"] = "same-origin"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cache-Control"] = "no-store"
-        response.vary.add("Cookie")
+        headers["Content-Language"] = language()
+        response.vary.update(("Cookie", "Accept-Language"))
     # nothing is kept by a cache unless it says so itself, a probe of health least of all
     headers.setdefault("Cache-Control", "no-store")
     return response

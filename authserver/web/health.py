@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("health", __name__)
 
+# by whether all processes count together: without Redis by setting, or because it is lost
+LIMITS = {None: "process", True: "redis", False: "process, redis is lost"}
+
 
 @blueprint.get("/healthz", provide_automatic_options=False)
 def healthz() -> Response:
@@ -36,7 +39,7 @@ def readyz() -> tuple[Response, int]:
     if not any(key.state == "active" for key in keys):
         return jsonify(status="unavailable", dependency="signing_key"), 503
     told = {s.job: {"last_run": s.last_run, "last_error": s.last_error} for s in held}
-    return jsonify(status="ready", jobs=told), 200
+    return jsonify(status="ready", jobs=told, limits=LIMITS[rooms.throttle.shared]), 200
 
 
 @blueprint.get("/metrics", provide_automatic_options=False)

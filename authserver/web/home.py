@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, make_response, render_template
+from flask import Blueprint, Response
+
+from .guards import services, show
 
 blueprint = Blueprint("home", __name__)
 
@@ -10,7 +12,6 @@ blueprint = Blueprint("home", __name__)
 @blueprint.get("/", provide_automatic_options=False)
 def home() -> Response:
     """A page for whoever opens the issuer in a browser; it leads to the demo where that runs."""
-    settings = current_app.extensions["authserver"].settings
+    settings = services().settings
     demo = {"url": settings.demo_url, "file": settings.instance_dir / "demo.json"}
-    page = render_template("home.html", issuer=settings.issuer, demo=demo if settings.demo_url else None)
-    return make_response(page)
+    return show("home.html", issuer=settings.issuer, demo=demo if settings.demo_url else None)

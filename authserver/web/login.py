@@ -7,12 +7,15 @@ from flask import Blueprint, Response, request
 from .. import context, crypto
 from ..errors import RequestRejected
 from ..login import Browser
+from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
     SESSION,
     allow_form_redirect,
     as_request_id,
+    asking,
+    come_back_to,
     cookie,
     current_session,
     see_other,
@@ -25,19 +28,19 @@ from .guards import (
 blueprint = Blueprint("login", __name__)
 
 PURPOSE = "login"
-FAILED = (
+FAILED = Text(
     "That did not work. Check the user name and the password. "
     "After five wrong tries an account pauses for 30 minutes. "
     "If you are sure of both, wait until that is over, or ask whoever gave you the account for a new link."
 )
 COOKIE_LENGTH = 43
-IDLE = "You were signed out after a while without activity."
+IDLE = Text("You were signed out after a while without activity.")
 # ended elsewhere, long ago, or never there: nothing tells which
-ENDED = "You are no longer signed in here."
+ENDED = Text("You are no longer signed in here.")
 NOTICES = {
-    "password_set": "Your password is set. Sign in with it now.",
-    "signed_out": "You are signed out.",
-    "signed_out_everywhere": "You are signed out everywhere.",
+    "password_set": Text("Your password is set. Sign in with it now."),
+    "signed_out": Text("You are signed out."),
+    "signed_out_everywhere": Text("You are signed out everywhere."),
 }
 
 
@@ -45,7 +48,7 @@ NOTICES = {
 def form() -> Response:
     """The form; whoever is logged in already and was not sent here by a request goes home."""
     if "password" in request.args:
-        raise RequestRejected(400, "password_in_url", "A password does not belong in an address.")
+        raise RequestRejected(400, "password_in_url", Text("A password does not belong in an address."))
     request_id = as_request_id(request.args.get("request", ""))
     if not request_id and current_session() is not None:
         return see_other("/account")
@@ -92,7 +95,10 @@ def _page(
     over: str | None = None,
 ) -> Response:
     allow_form_redirect()
-    return show("login.html", status, request_id=request_id, error=error, notice=notice, over=over)
+    come_back_to("/login")
+    asked = asking(request_id) if request_id else None
+    told = {"error": error, "notice": notice, "over": over}
+    return show("login.html", status, request_id=request_id, asked=asked, **told)
 
 
 def _session_over() -> str | None:

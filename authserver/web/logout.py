@@ -10,11 +10,13 @@ from flask import Blueprint, Response, make_response, redirect, request
 
 from ..errors import ProtocolError
 from ..oauth.logout import LogoutRequest
+from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
     SESSION,
     allow_form_redirect,
+    come_back_to,
     cookie,
     drop_cookie,
     incoming,
@@ -22,6 +24,8 @@ from .guards import (
     see_other,
     services,
     show,
+    speak,
+    translated,
     within_limits,
 )
 
@@ -91,6 +95,7 @@ def _end(reason: str) -> None:
 def _go_on(asked: LogoutRequest) -> Response:
     """At once for who shows an ID token of this session, or of none; a question for all others."""
     rooms = services()
+    speak(asked.ui_locales)
     held = rooms.sessions.held(cookie(SESSION))
     if held is None:
         # a redirect that nobody here agreed to is for those who have an ID token
@@ -101,7 +106,10 @@ def _go_on(asked: LogoutRequest) -> Response:
     allow_form_redirect()
     client = rooms.clients.get(asked.client_id) if asked.client_id else None
     user = rooms.users.get(held[1])
-    return show("end_session.html", client=client, user=user, asked=rooms.end_session.carry(asked))
+    carried = rooms.end_session.carry(asked)
+    # not the address of this page: an ID token may be in that
+    come_back_to(f"/end_session/resume?request={carried}")
+    return show("end_session.html", client=client, user=user, asked=carried)
 
 
 def _signed_out(asked: LogoutRequest) -> Response:
@@ -121,9 +129,11 @@ def _forgetting(response: Response) -> Response:
 
 def _refused(error: ProtocolError) -> Response:
     if error.status_code == TOO_MANY:
-        title, text = "Too many requests", "Wait a minute and reload this page."
+        title, text = Text("Too many requests"), Text("Wait a minute and reload this page.")
     else:
-        title, text = "You are not signed out", f"{error.description} Nothing was changed."
-    response = page(error.status_code, title, text, ("/logout", "Sign out here"))
+        title = Text("You are not signed out")
+        text = Text("%(reason)s Nothing was changed.", reason=translated(error.description))
+    come_back_to("/logout")
+    response = page(error.status_code, title, text, ("/logout", Text("Sign out here")))
     response.headers.extend(error.headers)
     return response

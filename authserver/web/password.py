@@ -6,10 +6,12 @@ from flask import Blueprint, Response
 
 from .. import context
 from ..login import Browser
+from ..texts import Text
 from ..users import UserRecord
 from . import csrf
 from .guards import (
     SESSION,
+    come_back_to,
     cookie,
     current_session,
     login_redirect,
@@ -23,7 +25,7 @@ from .guards import (
 blueprint = Blueprint("password", __name__)
 
 PURPOSE = "password"
-FAILED = (
+FAILED = Text(
     "Nothing was changed. Check the current password. "
     "After five wrong tries an account pauses for 30 minutes."
 )
@@ -65,4 +67,5 @@ def _person() -> UserRecord | None:
 
 
 def _page(user: UserRecord, status: int = 200, error: str | None = None) -> Response:
+    come_back_to("/account/password")
     return show("password.html", status, user=user, error=error)

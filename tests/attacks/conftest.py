@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from plugins.app import MASTER, WIDE_LIMITS, World, make_settings, populate
+from plugins.app import MASTER, WIDE_LIMITS, World, make_settings, populate, populated
 from running import RunningServer
 from services import PostgresCluster, RedisServer
 
@@ -48,7 +48,7 @@ def world_of(
             else:
                 template = request.getfixturevalue("postgresql_template")
                 url = request.getfixturevalue("postgres_cluster").create_database(template=template)
-            worlds[area] = populate(create_app(make_settings(directory, url)))
+            worlds[area] = populated(create_app(make_settings(directory, url)))
         return worlds[area]
 
     yield make

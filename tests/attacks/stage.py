@@ -113,7 +113,7 @@ class Stage:
         for client_id in cast.CLIENTS:
             if client_id in named:
                 cast.client(self.world, client_id)
-        if case.area == "dcr":
+        if case.area == "dcr" or "register" in named:
             _, self.saved["iat"] = self.world.services.partners.invite(cast.POLICY, 10_000, 7)
             self.secrets.add(self.saved["iat"])
         for name in cast.PEOPLE:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from plugins.app import World, populate
+from plugins.app import World, populated
 
 from authserver.app import services_of
 
@@ -40,7 +40,7 @@ def test_attack_on_an_app_of_its_own(
         clock = request.getfixturevalue("moving_clock")
         # not before the keys of the database were made
         clock.at = float(int(time.time()))
-    run = _run(populate(make_app(**settings)), descriptions)
+    run = _run(populated(make_app(**settings)), descriptions)
     run.clock, run.redis = clock, redis
     try:
         run.play(case, ACTIONS)

@@ -194,8 +194,11 @@ def link_over(page: Page, stage: Stage) -> None:
 def account(page: Page, stage: Stage) -> None:
     name = stage.newcomer()
     _sign_in_elsewhere(page, stage, name)
-    check_out(page, stage, TO_SEE_ACCOUNTS)
+    buy(page, stage)
     sign_in(page, stage, name)
+    button(page, re.compile("^Pay ")).click()
+    expect(heading(page, "Receipt")).to_be_visible()
+    check_out(page, stage, TO_SEE_ACCOUNTS)
     button(page, "Allow").click()
     expect(heading(page, "Receipt")).to_be_visible()
     page.goto(f"{stage.issuer}/account")
@@ -237,7 +240,7 @@ def signed_out(page: Page, stage: Stage) -> None:
     button(page, "Sign out").click()
 
 
-@page_of("Sign out?", pictured=False)
+@page_of("Sign out?")
 def logout_asked_by_a_client(page: Page, stage: Stage) -> None:
     page.goto(f"{stage.issuer}/login")
     sign_in(page, stage)
@@ -246,9 +249,60 @@ def logout_asked_by_a_client(page: Page, stage: Stage) -> None:
     expect(page.get_by_text(f"{NAME} asks to sign you out.")).to_be_visible()
 
 
-@page_of("You are not signed out", pictured=False)
+@page_of("You are not signed out")
 def logout_refused(page: Page, stage: Stage) -> None:
     page.goto(f"{stage.issuer}/end_session?client_id=nobody")
+
+
+@page_of("Anmelden")
+def login_in_german(page: Page, stage: Stage) -> None:
+    login(page, stage)
+    in_german(page)
+
+
+@page_of("Anmelden", pictured=False)
+def login_refused_in_german(page: Page, stage: Stage) -> None:
+    login_in_german(page, stage)
+    page.get_by_label("Benutzername oder E-Mail").fill("nobody")
+    page.get_by_label("Passwort", exact=True).fill("not the password at all")
+    button(page, "Anmelden").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@page_of(f"{NAME} zulassen?")
+def consent_in_german(page: Page, stage: Stage) -> None:
+    consent(page, stage)
+    in_german(page)
+
+
+@page_of("Diese Zahlung freigeben?")
+def approve_payment_in_german(page: Page, stage: Stage) -> None:
+    approve_payment(page, stage)
+    in_german(page)
+
+
+@page_of("Diese Zahlung freigeben?", pictured=False)
+def approve_long_names_in_german(page: Page, stage: Stage) -> None:
+    approve_long_names(page, stage)
+    in_german(page)
+
+
+@page_of("Ihr Benutzerkonto")
+def account_in_german(page: Page, stage: Stage) -> None:
+    account(page, stage)
+    in_german(page)
+
+
+@page_of("Abmelden?", pictured=False)
+def logout_in_german(page: Page, stage: Stage) -> None:
+    logout(page, stage)
+    in_german(page)
+
+
+def in_german(page: Page) -> None:
+    """The same page once more, by its link."""
+    page.get_by_role("link", name="Deutsch", exact=True).click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
 
 
 def _sign_in_elsewhere(page: Page, stage: Stage, name: str) -> None:

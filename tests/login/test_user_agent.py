@@ -21,8 +21,11 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ),
         ("Mozilla/5.0 (Android 16; Mobile; rv:150.0) Gecko/150.0 Firefox/150.0", "Firefox on Android"),
         ("curl/8.5.0", "curl"),
-        ("A phone", "A phone"),
-        ("x" * 256, "x" * 60),
+        # nothing of the header itself: whoever logs in chose it
+        ("A phone", "Unknown browser"),
+        ("x" * 256, "Unknown browser"),
+        ("<b>Firefox/1</b> Your bank says: press End", "Firefox"),
+        ("Something on Linux", "A browser on Linux"),
         ("", "Unknown browser"),
         ("   ", "Unknown browser"),
     ],

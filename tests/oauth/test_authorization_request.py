@@ -257,7 +257,10 @@ def test_an_id_token_hint_must_be_an_id_token_of_this_server_for_this_client(ask
     assert ask(browser, id_token_hint=good).headers["Location"].startswith("/authorize/resume")
     header, claims, signature = good.split(".")
     none = crypto.b64u(b'{"alg":"none","typ":"JWT"}')
+    # a name that no database of ours can look for
+    nul = crypto.b64u(b'{"alg":"ES256","typ":"JWT","kid":"a\\u0000"}')
     for hint in (
+        f"{nul}.{claims}.{signature}",
         f"{none}.{claims}.",
         f"{none}.{claims}.{signature}",
         f"{header}.{claims}.{signature[:-4]}AAAA",

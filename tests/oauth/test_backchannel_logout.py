@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from assertions import Signer
 from flask import Flask
 from journey import CALLBACK, Journey, claims_of
 from plugins.app import ISSUER, Moving, World
@@ -16,11 +18,12 @@ from sqlalchemy import select, update
 from authserver import clock, leases
 from authserver.app import services_of
 from authserver.db import table_of
-from authserver.errors import Invalid
+from authserver.errors import Invalid, Unavailable
 from authserver.jobs import Jobs
 from authserver.models.authorization import Authorization
 from authserver.models.logout import LogoutDelivery
 from authserver.oauth.backchannel_logout import ATTEMPTS, DELAYS, EVENT
+from authserver.outgoing import AT_ONCE, Answer
 from authserver.purge import purge
 
 table = table_of(LogoutDelivery)
@@ -330,6 +333,47 @@ def test_an_address_inside_is_not_called_even_if_it_is_registered(
         connection.execute(update(table).values(attempts=ATTEMPTS - 1, due_at=0))
     deliver(world)
     assert outcomes(world) == [("shop", "failed", "uri_blocked", ATTEMPTS)]
+
+
+@on_sqlite
+def test_addresses_that_hang_while_partners_register_keep_nobody_else_waiting(
+    world: World, journey: Journey, receiver: Receiver
+) -> None:
+    hanging, entered, release = world.services.outgoing, threading.Semaphore(0), threading.Event()
+
+    def hang(*_: object) -> Answer:
+        entered.release()
+        release.wait(10)
+        return Answer(200, b"")
+
+    signer = Signer()
+    receiver.page = json.dumps({"keys": [signer.public()]}).encode()
+    values = {"client_id": "bank", "client_name": "bank", "state": "active", "profile": "oauth21"}
+    values |= {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": receiver.uri, "tier": "gold"}
+    lists: dict[str, list[str]] = {
+        "grant_types": ["client_credentials"],
+        "redirect_uris": [],
+        "scopes": ["reports"],
+    }
+    world.services.clients.create(values | lists)
+    world.methods["bank"] = "private_key_jwt"
+    world.assertions["bank"] = lambda: signer.assertion(world, "bank")
+    journey.tokens("shop")
+    sign_out(journey)
+    taken = AT_ONCE // 2
+    with ThreadPoolExecutor(taken) as pool, pytest.MonkeyPatch.context() as patched:
+        # the calls themselves: their places are taken as ever
+        patched.setattr(hanging, "_exchange", hang)
+        try:
+            for _ in range(taken):
+                pool.submit(hanging.get, "https://slow.example/sector.json", {})
+            assert all(entered.acquire(timeout=10) for _ in range(taken))
+            with pytest.raises(Unavailable):
+                hanging.get("https://slow.example/sector.json", {})
+            assert deliver(world) == 1
+            assert world.token("bank", scope="reports").status_code == 200
+        finally:
+            release.set()
 
 
 @on_sqlite

@@ -18,7 +18,8 @@ from services import RedisServer
 from werkzeug.test import TestResponse
 
 from authserver import clock, crypto, jws
-from authserver.errors import Invalid
+from authserver.errors import Invalid, Unavailable
+from authserver.outgoing import Outgoing
 from authserver.purge import purge
 
 
@@ -333,6 +334,29 @@ def test_while_an_address_does_not_answer_what_it_gave_counts_an_hour_more(
     publisher.publish(signer)
     moving_clock.walk(31)
     assert post(world, signer.assertion(world, "bank")).status_code == 200
+
+
+def test_calls_of_others_that_hang_cost_a_client_neither_its_known_keys_nor_its_next_look(
+    world: World, moving_clock: Moving, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise Unavailable("outgoing")
+
+    known, unknown = Signer(), Signer(kid="later")
+    publisher.publish(known)
+    register(world, "bank", jwks_uri=publisher.uri)
+    with monkeypatch.context() as busy:
+        busy.setattr(Outgoing, "_send", full)
+        assert post(world, known.assertion(world, "bank")).status_code == 503
+    # nobody was asked, so the first look is still to come
+    assert post(world, known.assertion(world, "bank")).status_code == 200
+    publisher.publish(known, unknown)
+    moving_clock.walk(301)
+    with monkeypatch.context() as busy:
+        busy.setattr(Outgoing, "_send", full)
+        assert post(world, known.assertion(world, "bank")).status_code == 200
+        assert post(world, unknown.assertion(world, "bank")).status_code == 503
+    assert post(world, unknown.assertion(world, "bank")).status_code == 200
 
 
 # --- registration ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -175,3 +176,14 @@ def test_who_validates_offline_refuses_it_plainly(journey: Journey) -> None:
     with pytest.raises(InvalidToken) as error:
         open_signed(token, expected, keys=None)  # type: ignore[arg-type]
     assert error.value.reason is Reason.FORM
+
+
+def test_a_retry_within_the_grace_gets_one_that_counts(make_world: Callable[..., World]) -> None:
+    journey = Journey(make_world(refresh_grace_seconds=60)).prepare()
+    journey.world.services.clients.set_answers("shop", "opaque", None)
+    journey.world.services.versions.forget()
+    token = journey.tokens("shop")["refresh_token"]
+    first, again = (journey.refresh(token).json["access_token"] for _ in range(2))
+    assert first != again
+    for one in (first, again):
+        assert introspect(journey, one)["active"] is True

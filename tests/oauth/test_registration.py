@@ -155,8 +155,14 @@ def test_a_client_waits_for_approval_unless_the_policy_says_otherwise(world: Wor
 def test_the_networks_of_the_policy_are_those_of_its_clients_and_no_update_changes_them(world: World) -> None:
     told = registered(world, OWN, networks=("203.0.113.0/24",))
     assert refused(world.token(told["client_id"], scope="payments:read"), "access_denied", 403)
-    assert update(world, told, **OWN, networks=["0.0.0.0/0"], state="active", tier="x").status_code == 200
+    document = OWN | {"client_id": told["client_id"]}
+    wider = document | {"networks": ["0.0.0.0/0"], "state": "active", "tier": "x"}
+    assert manage(world, "PUT", told, wider, address="203.0.113.9").status_code == 200
     assert refused(world.token(told["client_id"], scope="payments:read"), "access_denied", 403)
+    # nor is it looked after from elsewhere, whoever has its token
+    for method in ("GET", "PUT", "DELETE"):
+        assert refused(manage(world, method, told, document), "access_denied", 403)
+    assert manage(world, "GET", told, address="203.0.113.9").status_code == 200
 
 
 def test_the_first_client_with_an_algorithm_makes_its_key_and_the_next_does_not(world: World) -> None:
@@ -627,6 +633,26 @@ def test_a_client_that_nobody_approves_is_gone_after_a_month(world: World, movin
     assert manage(world, "GET", active).status_code == 200
     row = world.events("registration.deleted")[-1]
     assert (row["actor"], row["reason"]) == ("system", "not_approved")
+
+
+def test_a_client_that_is_approved_while_the_late_ones_go_stays(
+    world: World, moving_clock: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = registered(world, OWN, client_state="pending")
+    moving_clock.walk(PENDING_DAYS * DAY)
+    rooms = world.services
+    read = rooms.registrations.get
+
+    def approved_after(client_id: str) -> Any:
+        found = read(client_id)
+        rooms.clients.set_state(client_id, "active")
+        return found
+
+    with monkeypatch.context() as race:
+        race.setattr(rooms.registrations, "get", approved_after)
+        assert rooms.registrations.expire() == 0
+    assert manage(world, "GET", told).status_code == 200
+    assert world.events("registration.deleted") == []
 
 
 def test_each_step_is_on_record(world: World) -> None:

@@ -10,10 +10,11 @@ import pytest
 from journey import CALLBACK, VERIFIER, Journey, claims_of, refused
 from plugins.app import World
 from receiver import Receiver
-from registering import register, registered, update
+from registering import invite, register, registered, update
 
 from authserver.clients import sectors
 from authserver.errors import Invalid
+from authserver.outgoing import AT_ONCE
 
 META = "invalid_client_metadata"
 JSON = {"Content-Type": "application/json"}
@@ -211,6 +212,31 @@ def test_no_update_gives_people_another_name_at_a_client(
     assert refused(update(world, public, **PAIRWISE), META)
 
 
+def test_an_update_that_waits_for_its_sector_undoes_nothing_that_is_changed_meanwhile(
+    world: World, sector: Receiver
+) -> None:
+    """Its partner says how long the address takes to answer."""
+    clients = world.services.clients
+    for change in (
+        lambda told: clients.set_subjects(told["client_id"], "pairwise", None),
+        lambda told: clients.set_redirect_uris(told["client_id"], [CALLBACK + "2"]),
+        lambda told: clients.set_state(told["client_id"], "suspended"),
+        lambda told: update(world, told, redirect_uris=[CALLBACK], client_name="Another"),
+    ):
+        told = registered(world, {"redirect_uris": [CALLBACK]})
+        found: list[Any] = []
+
+        def meanwhile(told: Any = told, change: Any = change, found: list[Any] = found) -> None:
+            change(told)
+            found.append(clients.get(told["client_id"]))
+
+        sector.meanwhile = meanwhile
+        answer = update(world, told, redirect_uris=[CALLBACK], sector_identifier_uri=sector.uri)
+        assert (answer.status_code, answer.json["error"]) == (409, "temporarily_unavailable")
+        assert [clients.get(told["client_id"])] == found
+    assert reasons(world) == ["changed_meanwhile"] * 4
+
+
 def test_an_invitation_says_by_which_ids_its_clients_know_people(world: World) -> None:
     narrow = {"subject_types": frozenset({"pairwise"})}
     plain = {"redirect_uris": [CALLBACK]}
@@ -220,3 +246,18 @@ def test_an_invitation_says_by_which_ids_its_clients_know_people(world: World) -
     assert registered(world, plain, **narrow)["subject_type"] == "public"
     assert refused(register(world, PAIRWISE, **narrow), META)
     assert reasons(world) == ["subject_type"] * 2
+
+
+def test_who_has_to_wait_for_other_calls_is_told_to_come_again_and_loses_nothing(
+    world: World, sector: Receiver
+) -> None:
+    token = invite(world, clients=1)
+    asked = PAIRWISE | {"sector_identifier_uri": sector.uri}
+    places = world.services.outgoing._places
+    for _ in range(AT_ONCE // 2):
+        assert places.acquire(blocking=False)
+    answer = register(world, asked, token=token)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    for _ in range(AT_ONCE // 2):
+        places.release()
+    assert register(world, asked, token=token).status_code == 201

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
+import table_rows
 from services import PostgresCluster
 
 from authserver import migrate
@@ -52,45 +52,20 @@ class Recycled:
     def __init__(self, cluster: PostgresCluster, template: str) -> None:
         self.url = cluster.create_database(template)
         self._connection = psycopg.connect(cluster.conninfo(self.url.rpartition("/")[2]), autocommit=True)
-        self._tables = [
-            name for (name,) in self._all("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        ]
-        self._sequences = self._all(
-            "SELECT sequencename, coalesce(last_value, 1), last_value IS NOT NULL FROM pg_sequences"
-        )
-        self._rows = {name: rows for name in self._tables if (rows := self._copied(name))}
+        self._content = dict.fromkeys(table_rows.tables(self._connection), b"")
+        self._content |= table_rows.read(self._connection)
 
     def reset(self) -> None:
         """The database holds the rows of the template; whoever else was connected is cut off."""
-        connection = self._connection
-        connection.execute(
+        self._connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        emptied = sql.SQL("; ").join(
-            sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in self._tables
-        )
-        with connection.transaction():
-            # foreign keys are triggers too: rows go and come in any order
-            connection.execute("SET LOCAL session_replication_role = replica")
-            connection.execute(emptied)
-            for name, rows in self._rows.items():
-                copy = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(name))
-                with connection.cursor().copy(copy) as filled:
-                    filled.write(rows)
-            for name, value, called in self._sequences:
-                connection.execute("SELECT setval(%s, %s, %s)", (name, value, called))
+        with self._connection.transaction():
+            table_rows.put(self._connection, self._content)
 
     def close(self) -> None:
         self._connection.close()
-
-    def _all(self, statement: str) -> list[tuple[str, ...]]:
-        return self._connection.execute(statement).fetchall()  # type: ignore[call-overload, no-any-return]
-
-    def _copied(self, table: str) -> bytes:
-        copy = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))
-        with self._connection.cursor().copy(copy) as rows:
-            return b"".join(bytes(part) for part in rows)
 
 
 @pytest.fixture(scope="session")

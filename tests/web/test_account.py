@@ -11,8 +11,12 @@ from asking import Asking, answer, decide, payment, start
 from plugins.app import Moving
 from plugins.people import Browser, add_user, hidden_fields
 
+from authserver.purge import purge
+
 WITHDRAW = "/account/consents/withdraw"
 EVERYWHERE = "/account/sessions/end-all"
+PAYMENT = "/account/payments/withdraw"
+PAYS = {"scope": "openid payments:initiate", "authorization_details": payment()}
 
 
 def allow(asking: Asking, browser: Browser, client_id: str = "shop", **changes: Any) -> dict[str, Any]:
@@ -39,13 +43,15 @@ def test_a_person_sees_what_they_allow_and_withdraws_it(asking: Asking, moving_c
     page = browser.get("/account")
     for part in ("Corner shop", "Merchant A", "The scope accounts:read", "Stay connected while you are away"):
         assert part in page.text, part
-    assert page.text.count('<time datetime="2026-11-18">18 November 2026</time>') == 4
+    assert page.text.count('<time datetime="2026-11-18">18 November 2026</time>') == 2
+    # each application, and this session twice
+    assert page.text.count('<time datetime="2026-11-18">18 November 2026, 11:06 UTC</time>') == 2 + 2
     fields = hidden_fields(page.text, WITHDRAW) | {"client_id": "shop"}
     done = browser.post(WITHDRAW, fields)
-    assert (done.status_code, done.location) == (303, "/account?notice=withdrawn")
+    assert (done.status_code, done.location) == (303, "/account?notice=withdrawn&client=shop")
     page = browser.get(done.location)
-    assert "It is withdrawn" in page.text
-    assert "Corner shop" not in page.text
+    assert "Corner shop may do nothing for you any more without asking again." in page.text
+    assert page.text.count("Corner shop") == 1
     assert "Merchant A" in page.text
     assert not active(asking, body)
     assert refresh(asking, body) == 400
@@ -86,7 +92,7 @@ def test_nobody_withdraws_for_somebody_else(asking: Asking) -> None:
     assert asking.events("consent.withdrawn") == []
 
 
-@pytest.mark.parametrize("path", [WITHDRAW, EVERYWHERE, "/account/sessions/end"])
+@pytest.mark.parametrize("path", [WITHDRAW, EVERYWHERE, "/account/sessions/end", PAYMENT])
 def test_a_link_or_another_site_ends_nothing(asking: Asking, path: str) -> None:
     browser = asking.browser(logged_in=True)
     body = allow(asking, browser)
@@ -183,6 +189,158 @@ def test_the_page_is_one_persons_own_in_every_cache(asking: Asking) -> None:
         assert headers["Cache-Control"] == "no-store"
     away = asking.browser().get("/account")
     assert (away.status_code, "Cookie" in away.headers["Vary"]) == (303, True)
+
+
+def pay(asking: Asking, browser: Browser, **changes: Any) -> str:
+    """The code for a payment that the person in ``browser`` approved."""
+    return answer(decide(browser, start(browser, "pay1", **(PAYS | changes))))["code"]
+
+
+def usable(asking: Asking, token: dict[str, Any]) -> bool:
+    form = {"token": token["access_token"]}
+    return bool(asking.world.post("/introspect", as_="rs_payments", form=form).json["active"])
+
+
+def test_a_payment_is_listed_with_what_became_of_it(asking: Asking, moving_clock: Moving) -> None:
+    browser = asking.browser(logged_in=True)
+    assert "None yet. Payments that you approve are listed here" in browser.get("/account").text
+    code = pay(asking, browser)
+    page = browser.get("/account").text
+    for part in (
+        "123.50\u00a0EUR", "Merchant A", "DE89 3704 0044 0532 0130 00", "client.example",
+        "18 November 2026, 11:06 UTC", "Approved, not yet fetched by the application",
+        "Withdraw the payment of 123.50\u00a0EUR to Merchant A",
+    ):  # fmt: skip
+        assert part in page, part
+    assert asking.redeem(code, "pay1").status_code == 200
+    page = browser.get("/account").text
+    assert "Approved and fetched by the application" in page
+    assert PAYMENT in page
+    # its token is over: nothing is left to withdraw
+    moving_clock.walk(295)
+    pay(asking, browser)
+    moving_clock.walk(61)
+    browser.log_in()
+    page = browser.get("/account").text
+    assert "Approved and fetched by the application" in page
+    assert "Never fetched by the application, and over" in page
+    assert PAYMENT not in page
+
+
+def test_a_payment_that_is_not_made_yet_can_be_withdrawn(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    waiting = pay(asking, browser)
+    done = browser.submit(browser.get("/account"), PAYMENT)
+    assert (done.status_code, done.location) == (303, "/account?notice=payment_withdrawn")
+    page = browser.get(done.location)
+    assert "The application can no longer use your approval." in page.text
+    assert "Withdrawn or ended" in page.text
+    assert asking.redeem(waiting, "pay1").status_code == 400
+    fetched = asking.redeem(pay(asking, browser), "pay1").json
+    assert usable(asking, fetched)
+    page = browser.get("/account")
+    assert browser.submit(page, PAYMENT).status_code == 303
+    assert not usable(asking, fetched)
+    assert browser.submit(page, PAYMENT).status_code == 404
+    assert [row["reason"] for row in asking.events("consent.withdrawn")] == ["payment"] * 2
+    assert asking.reasons("token.family.revoked") == ["payment_withdrawn"] * 2
+
+
+@pytest.mark.spec("ASVS 5.0", "8.2.2")
+def test_nobody_withdraws_the_payment_of_somebody_else_nor_a_consent_as_a_payment(asking: Asking) -> None:
+    alice = asking.browser(logged_in=True)
+    token = asking.redeem(pay(asking, alice), "pay1").json
+    gid = hidden_fields(alice.get("/account").text, PAYMENT)["payment"]
+    add_user(asking.world.services, "mallory")
+    mallory = asking.browser()
+    mallory.log_in("mallory")
+    pay(asking, mallory)
+    page = mallory.get("/account")
+    assert gid not in page.text
+    fields = hidden_fields(page.text, PAYMENT)
+    for other in (gid, "", "x" * 5000, "' OR 1=1 --", "%"):
+        assert mallory.post(PAYMENT, fields | {"payment": other}).status_code == 404
+    assert usable(asking, token)
+    # an authorization of one's own that is no payment is no payment either
+    body = allow(asking, mallory, scope="openid accounts:read offline_access")
+    gids = [row["detail"]["gid"] for row in asking.events("code.issued")]
+    assert mallory.post(PAYMENT, fields | {"payment": gids[-1]}).status_code == 404
+    assert active(asking, body)
+    assert asking.events("consent.withdrawn") == []
+
+
+def test_an_application_that_was_only_ever_paid_is_removed_and_named(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    pay(asking, browser)
+    page = browser.get("/account")
+    assert "Remove Merchant A from this list" in page.text
+    assert "Withdraw what Merchant A may do" not in page.text
+    done = browser.submit(page, WITHDRAW)
+    assert "Merchant A may do nothing for you any more" in browser.get(done.location).text
+
+
+def test_a_notice_about_a_client_is_told_only_when_it_is_true(asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    allow(asking, browser)
+    for client in ("shop", "pay1", "nobody", "", "%3Cscript%3E", "x" * 3000):
+        text = browser.get(f"/account?notice=withdrawn&client={client}").text
+        assert 'role="status"' not in text, client
+    assert 'role="status"' not in browser.get("/account?notice=nothing").text
+
+
+def test_two_applications_of_one_name_are_told_apart_by_where_they_send_people(asking: Asking) -> None:
+    values = {
+        "client_id": "twin", "client_name": "Corner shop", "state": "active",
+        "token_endpoint_auth_method": "none", "grant_types": ["authorization_code"],
+        "redirect_uris": ["https://corner-shop.evil.example/cb"], "scopes": ["openid"],
+        "profile": "oauth21", "tier": "gold",
+    }  # fmt: skip
+    asking.world.services.clients.create(values)
+    browser = asking.browser(logged_in=True)
+    place = "https://corner-shop.evil.example/cb"
+    page = start(browser, "twin", scope="openid", redirect_uri=place)
+    assert "The answer goes to <strong>corner-shop.evil.example</strong>." in page.text
+    answer(decide(browser, page), place)
+    assert "The answer goes to <strong>client.example</strong>." in start(browser).text
+    allow(asking, browser, scope="openid")
+    text = browser.get("/account").text
+    assert "(corner-shop.evil.example)" in text
+    assert "(client.example)" in text
+    native = start(browser, "app", scope="openid", redirect_uri="http://127.0.0.1:5555/cb")
+    assert "The answer goes to <strong>an app on this device</strong>." in native.text
+    private = start(browser, "app", scope="openid", redirect_uri="com.example.app:/cb")
+    assert "<strong>the app com.example.app on this device</strong>" in private.text
+
+
+def test_long_lists_come_in_pages(asking: Asking, moving_clock: Moving) -> None:
+    browser = asking.browser(logged_in=True)
+    for number in range(12):
+        moving_clock.walk(1)
+        pay(asking, browser, authorization_details=payment(creditorName=f"Payee {number:02}"))
+    first = browser.get("/account").text
+    assert [f"Payee {n:02}" in first for n in (11, 2, 1, 0)] == [True, True, False, False]
+    assert 'href="/account?payments=2#payments"' in first
+    second = browser.get("/account?payments=2&sessions=3").text
+    assert [f"Payee {n:02}" in second for n in (2, 1, 0)] == [False, True, True]
+    assert 'href="/account?sessions=3#payments"' in second
+    assert "payments=3" not in second
+    for odd in ("0", "-1", "x", "1e3", "99999", "%D9%A2", "", "1&payments=2", "' OR 1=1"):
+        assert "Payee 11" in browser.get(f"/account?payments={odd}").text, odd
+
+
+def test_a_payment_can_be_looked_up_for_thirteen_months(asking: Asking, moving_clock: Moving) -> None:
+    browser = asking.browser(logged_in=True)
+    pay(asking, browser)
+    allow(asking, browser)
+    services = asking.world.services
+    moving_clock.walk(396 * 86_400)
+    assert purge(services.database)["authorization"] == 1
+    browser.log_in()
+    assert "123.50\u00a0EUR" in browser.get("/account").text
+    moving_clock.walk(5 * 86_400)
+    assert purge(services.database)["authorization"] == 1
+    browser.log_in()
+    assert "123.50\u00a0EUR" not in browser.get("/account").text
 
 
 @pytest.mark.spec("OpenID Connect Core 1.0", "4")

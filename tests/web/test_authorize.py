@@ -364,9 +364,9 @@ def test_a_session_that_ends_between_reading_and_writing_allows_nothing(
     services = asking.world.services
     approved = type(services.authorization_responses).approved
 
-    def late(self: Any, *arguments: Any) -> Any:
+    def late(self: Any, *arguments: Any, **named: Any) -> Any:
         services.sessions.end_all(asking.alice, "test")
-        return approved(self, *arguments)
+        return approved(self, *arguments, **named)
 
     monkeypatch.setattr(type(services.authorization_responses), "approved", late)
     response = decide(browser, page)

@@ -206,7 +206,7 @@ def other(signed_in: SignedIn) -> Browser:
     return signed_in.asking.browser(logged_in=True)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"state": "x"}, {"logout_hint": "alice", "ui_locales": "de"}])
+@pytest.mark.parametrize("parameters", [{}, {"state": "x"}, {"logout_hint": "alice", "ui_locales": "fr"}])
 @on_sqlite
 def test_without_a_hint_the_person_is_asked(signed_in: SignedIn, parameters: dict[str, str]) -> None:
     page = signed_in.ask(**parameters)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ...clients import Clients, Registration, Registrations, Scopes, Spent
+from ...clients import Changed, Clients, Registration, Registrations, Scopes, Spent
 from ...config import Settings
 from ...errors import Invalid, ProtocolError
 from ...keys import KeyStore, Rotation
@@ -19,7 +19,7 @@ from ...partners import Invitation, Partners, Policy
 from ...throttle import Limit, Throttle
 from ..request import HTTPRequest, rejected
 from . import document, metadata
-from .refusals import invalid_token, refused, suspended
+from .refusals import changed_meanwhile, invalid_token, outside, refused, suspended
 from .rules import Rules
 
 ENDPOINT = "register"
@@ -99,6 +99,8 @@ class RegistrationEndpoint:
             changed, secret = self._rooms.registrations.replace(registration, values, described)
         except Spent:
             raise invalid_token(OWN, client_id) from None
+        except Changed:
+            raise changed_meanwhile(client_id) from None
         except Invalid:
             raise refused("metadata", client_id) from None
         return 200, self._told(changed, token, secret)
@@ -149,6 +151,8 @@ class RegistrationEndpoint:
         registration = self._rooms.registrations.find(named, token)
         if registration is None:
             raise invalid_token(OWN, named)
+        if not registration.allowlist.allows(request.address):
+            raise outside(named)
         if registration.state == "suspended":
             raise suspended(named)
         return registration, token

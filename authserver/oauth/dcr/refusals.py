@@ -98,3 +98,27 @@ def suspended(client_id: str) -> ProtocolError:
         status=403,
         client_id=client_id,
     )
+
+
+def changed_meanwhile(client_id: str) -> ProtocolError:
+    """409: somebody else changed the client while this update was judged; what they did stays."""
+    return ProtocolError(
+        "temporarily_unavailable",
+        "The client was changed meanwhile. Read it and try again.",
+        event=Event.REGISTRATION_REJECTED,
+        reason="changed_meanwhile",
+        status=409,
+        client_id=client_id,
+    )
+
+
+def outside(client_id: str) -> ProtocolError:
+    """403, as at every other endpoint: the client is not looked after from where it may not call."""
+    return ProtocolError(
+        "access_denied",
+        "This client may not call from this network.",
+        event=Event.CLIENT_IP_REJECTED,
+        reason="ip_not_allowed",
+        status=403,
+        client_id=client_id,
+    )

@@ -141,10 +141,13 @@ def reasons_of(run: Run, answer: TestResponse) -> list[str]:
 
 
 def alike(answer: TestResponse) -> tuple[int, tuple[tuple[str, str], ...], str]:
-    """All that tells one answer from another, its request id and form tokens aside."""
-    headers = sorted((k, v) for k, v in answer.headers.items() if k != "X-Request-Id")
+    """All that tells one answer from another, its request id, form tokens and times aside."""
+    headers = sorted((k, v) for k, v in answer.headers.items() if k not in ("X-Request-Id", "Date"))
     text = answer.text.replace(answer.headers["X-Request-Id"], "")
-    return answer.status_code, tuple(headers), re.sub(r'(name="csrf" value=")[^"]+', r"\1", text)
+    text = re.sub(r'(name="csrf" value=")[^"]+', r"\1", text)
+    # what a logout carries says when it was asked for
+    text = re.sub(r"<time .*?</time>|eyJ[\w.-]+", "", text)
+    return answer.status_code, tuple(headers), text
 
 
 def check_page(answer: TestResponse, *hostile: str) -> None:

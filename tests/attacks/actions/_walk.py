@@ -209,6 +209,8 @@ class Walk:
         assert page.status_code == 200
         held.submit(page, "/account/sessions/end", sid=self.text)
         held.submit(page, "/account/sessions/end")
+        if "/account/payments/withdraw" in page.text:
+            held.submit(page, "/account/payments/withdraw", payment=self.text)
         held.submit(page, "/account/consents/withdraw", client_id=self.text)
         held.submit(page, "/account/consents/withdraw")
         page = held.get("/account/password")

@@ -34,7 +34,7 @@ def rotate_secret(run: Run, client: str, overlap: int) -> None:
 
 def allow(run: Run, client: str, networks: list[str]) -> None:
     """The client may call from these networks alone."""
-    run.world.services.clients.set_networks(client, networks)
+    run.world.services.clients.set_networks(run.fill(client), networks)
 
 
 def set_redirect_uris(run: Run, client: str, uris: list[str]) -> None:

@@ -135,8 +135,10 @@ def metadata_is_true(run: Run) -> None:
     assert document == run.send({"status": 200}, send="GET /.well-known/openid-configuration").json
     issuer = run.world.services.settings.issuer
     assert document["issuer"] == issuer
-    # RS256 is for ID tokens alone, which no API reads (OpenID Connect Discovery §3); the acr names a login
-    strong = set(document) - {"id_token_signing_alg_values_supported", "acr_values_supported"}
+    # RS256 is for what the client alone reads, ID tokens and UserInfo, and no API (OpenID Connect Discovery
+    # §3); the acr names a login
+    own = {"id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported"}
+    strong = set(document) - own - {"acr_values_supported"}
     text = json.dumps({name: document[name] for name in strong})
     for weak in ('"none"', '"plain"', "HS256", "RS256", "implicit", "password"):
         assert weak not in text or weak == '"none"', weak

@@ -73,6 +73,12 @@ def set_partner_state(run: Run, client: str, state: str) -> None:
     run.world.services.versions.forget()
 
 
+def allow_partner(run: Run, client: str, networks: list[str]) -> None:
+    """The client that was saved so may call from these networks alone."""
+    run.world.services.clients.set_networks(run.saved[client]["client_id"], networks)
+    run.world.services.versions.forget()
+
+
 def delete_with_everything(run: Run) -> None:
     """A client that people allowed much deletes itself: nothing that it holds is good for anything then."""
     signer = Signer()

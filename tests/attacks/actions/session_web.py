@@ -10,12 +10,14 @@ from urllib.parse import urlencode
 
 from asking import CALLBACK, answer, decide, follow
 from plugins.people import PASSWORD, Browser, hidden_fields
+from registering import call, manage
 from sqlalchemy import exc
 from werkzeug.test import TestResponse
 
 from authserver import crypto
 from authserver.db import Database
 
+from .. import cast
 from ..runner import Run
 from ._pages import (
     FORGED,
@@ -53,6 +55,8 @@ class _Scene:
         self.held, self.elsewhere = browser(run, "alice"), browser(run, "alice")
         allowed = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop'))}"))
         assert "code" in answer(decide(self.held, allowed))
+        paid = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
+        assert "code" in answer(decide(self.held, paid))
         # nothing but a visit is missing to its code
         self.waiting = self.held.get(f"/authorize?{urlencode(asked('shop'))}").location.partition("=")[2]
         page = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
@@ -263,6 +267,25 @@ def token_answers(run: Run) -> None:
     for done in answers:
         assert done.headers["Cache-Control"] == "no-store"
         assert done.headers["Pragma"] == "no-cache"
+        assert "ETag" not in done.headers
+
+
+def registration_answers(run: Run) -> None:
+    """So do answers with registrations, whose tokens they repeat."""
+    document = {"redirect_uris": ["https://rp.example/cb"]}
+    _, invitation = run.world.services.partners.invite(cast.POLICY, 1, 1)
+    run.secrets.add(invitation)
+    done = call(run.world, "POST", "/register", invitation, document)
+    told = done.json
+    run.secrets |= {told["client_secret"], told["registration_access_token"]}
+    answers = [done, call(run.world, "POST", "/register", invitation, document)]
+    answers += [
+        manage(run.world, method, told, document | {"client_id": told["client_id"]})
+        for method in ("GET", "PUT", "DELETE", "GET")
+    ]
+    assert [done.status_code for done in answers] == [201, 401, 200, 200, 204, 401]
+    for done in answers:
+        assert done.headers["Cache-Control"] == "no-store"
         assert "ETag" not in done.headers
 
 

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from flask import Request as FlaskRequest
 from flask import Response, current_app, g, make_response, redirect, render_template, request
+from flask_babel import refresh
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import Rule as RuleOfWerkzeug
 from werkzeug.utils import cached_property
 
-from .. import context
-from ..errors import ProtocolError, RequestRejected
-from ..login import SessionView
-from ..oauth.request import FORM, HTTPRequest, parse_form
-from ..oauth.response_mode import Reply
+from ... import context
+from ...errors import ProtocolError, RequestRejected
+from ...login import SessionView
+from ...oauth.interactions import InteractionRecord, Unusable
+from ...oauth.request import FORM, HTTPRequest, parse_form
+from ...oauth.response_mode import Reply
+from ...texts import Text
+from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.datastructures import MultiDict
 
-    from ..services import Services
+    from ...services import Services
+
+__all__ = ["as_path", "come_back_to", "language", "translated", "way_back"]
 
 # Programs speak to these; everything else is a page for people.
 PROTOCOL = frozenset({"oauth", "health"})
 # Titles of pages that name the request's id, under which the log has the cause.
-QUOTED = frozenset({"This request cannot be answered", "Something went wrong"})
+QUOTED = frozenset({Text("This request cannot be answered"), Text("Something went wrong")})
 SESSION = "sid"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
@@ -47,7 +54,7 @@ class Request(FlaskRequest):
         try:
             return super().args
         except UnicodeDecodeError as error:
-            raise RequestRejected(400, "encoding", "The address is malformed.") from error
+            raise RequestRejected(400, "encoding", Text("The address is malformed.")) from error
 
 
 class Rule(RuleOfWerkzeug):
@@ -115,15 +122,61 @@ def as_request_id(text: str) -> str:
     return text if REQUEST_ID.fullmatch(text) else ""
 
 
+def claim(id_: str | None, *, late: bool = False) -> InteractionRecord:
+    """The interaction that this browser may answer (``Interactions.claim``); pages speak as it asks."""
+    try:
+        found = services().interactions.claim(id_, cookie(BROWSER), late=late)
+    except Unusable as error:
+        speak_as_asked(error.interaction)
+        raise
+    speak_as_asked(found)
+    return found
+
+
+def speak_as_asked(interaction: InteractionRecord | None) -> None:
+    """``ui_locales`` of the request counts on this page (OpenID Connect Core §3.1.2.1)."""
+    if interaction is None:
+        return
+    come_back_to(f"/authorize/resume?request={interaction.id}")
+    speak(interaction.request.ui_locales, interaction.created_at)
+
+
+def speak(tags: Iterable[str], since: int = 0) -> None:
+    """This page is in the first of ``tags`` that is spoken here, unless the person has chosen ``since``."""
+    g.ui_locales = (tuple(tags), since)
+    refresh()
+
+
+def asking(request_id: str) -> dict[str, Any] | None:
+    """Who waits for the answer to this browser's request, and whom they expect; None if nobody does.
+
+    For pages on the way that offer to go back: ``client``, ``login_hint``, and ``pays`` for a payment.
+    """
+    try:
+        interaction = claim(request_id, late=True)
+    except Unusable:
+        return None
+    client = services().clients.get(interaction.request.client_id)
+    pays = interaction.request.payment is not None
+    return {"client": client, "login_hint": interaction.request.login_hint, "pays": pays}
+
+
 def see_other(path: str) -> Response:
     """303 to a path of this server (RFC 9700 §4.12: never 307, which would send a password on)."""
     return make_response(redirect(path, 303))
 
 
 def page(status: int, title: str, text: str, link: tuple[str, str] | None = None) -> Response:
-    """A notice or an error: what it is, what to do next, and a ``link`` of (path, words)."""
+    """A notice or an error: what it is, what to do next, and a ``link`` of (path, words); texts of ours."""
     reference = context.current.get().request_id if title in QUOTED else ""
-    return show("message.html", status, title=title, text=text, link=link, reference=reference)
+    return show(
+        "message.html",
+        status,
+        title=translated(title),
+        text=translated(text),
+        link=link and (link[0], translated(link[1])),
+        reference=reference,
+    )
 
 
 def show(template: str, status: int = 200, **values: Any) -> Response:
@@ -154,8 +207,8 @@ def within_limits(endpoint: str) -> None:
     try:
         services().throttle.before(endpoint, request.environ.get("REMOTE_ADDR", ""))
     except ProtocolError as error:
-        text = "Wait a minute and reload this page."
-        raise Refused(error.status_code, "Too many requests", text) from error
+        text = Text("Wait a minute and reload this page.")
+        raise Refused(error.status_code, Text("Too many requests"), text) from error
 
 
 def too_many_tries() -> Response | None:
@@ -163,8 +216,8 @@ def too_many_tries() -> Response | None:
     wait = services().login_limits.take(context.current.get().address)
     if not wait:
         return None
-    text = "There were too many tries from your network. Wait a few minutes and try again."
-    refused = page(429, "Too many tries", text)
+    text = Text("There were too many tries from your network. Wait a few minutes and try again.")
+    refused = page(429, Text("Too many tries"), text)
     refused.headers["Retry-After"] = str(wait)
     return refused
 
@@ -193,14 +246,14 @@ def incoming_from(environ: WSGIEnvironment, endpoint: str, body: bytes | None) -
 def form() -> dict[str, str]:
     """The fields of this request's form, each at most once; RequestRejected for any other kind of body."""
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != FORM:
-        raise RequestRejected(415, "content_type", "This is not what a form sends.")
+        raise RequestRejected(415, "content_type", Text("This is not what a form sends."))
     body = _body()
     if body is None:
-        raise RequestRejected(413, "too_large", "The form is too large.")
+        raise RequestRejected(413, "too_large", Text("The form is too large."))
     try:
         fields, _ = parse_form(body, repeatable=())
     except ProtocolError as error:
-        raise RequestRejected(400, error.reason, "The form is malformed.") from error
+        raise RequestRejected(400, error.reason, Text("The form is malformed.")) from error
     return fields
 
 
@@ -222,12 +275,12 @@ def cookie(name: str) -> str | None:
     return request.cookies.get(cookie_name(name))
 
 
-def set_cookie(
-    response: Response, name: str, value: str, same_site: Literal["Lax", "Strict"] = "Lax"
-) -> None:
-    """The browser keeps ``value`` until it closes; no script sees it."""
+def set_cookie(response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
+    """The browser keeps ``value`` until it closes, or ``max_age`` seconds; no script sees it."""
     secure = not services().settings.loopback
-    response.set_cookie(cookie_name(name), value, path="/", secure=secure, httponly=True, samesite=same_site)
+    response.set_cookie(
+        cookie_name(name), value, max_age, path="/", secure=secure, httponly=True, samesite="Lax"
+    )
 
 
 def drop_cookie(response: Response, name: str) -> None:
