@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
-from . import crypto
+from . import compact_json, crypto
 
 MAX_BYTES = 16_384
 JWE_PARTS = 5
@@ -79,7 +79,7 @@ def sign(header: dict[str, Any], claims: dict[str, Any], key: Any) -> str:
 
 
 def _segment(value: dict[str, Any]) -> str:
-    return crypto.b64u(json.dumps(value, separators=(",", ":")).encode())
+    return crypto.b64u(compact_json.encode(value))
 
 
 def parse(text: str, *, typ: Collection[str], algs: Collection[str]) -> Unverified:

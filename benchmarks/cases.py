@@ -104,10 +104,10 @@ CHAIN = (r"(?i)\r\nlocation: (/authorize/resume\S+)", r"(?i)\r\nlocation: \S+[?&
 ISSUER = (
     Case("client_credentials", token, writes=True),
     Case("client_credentials, private_key_jwt", assert_and_token, writes=True, share=0.5),
-    Case("refresh", refresh, writes=True, share=0.5),
-    Case("code flow", code_flow, writes=True, share=0.25, chain=CHAIN),
+    Case("refresh", refresh, writes=True, share=0.25),
+    Case("code flow", code_flow, writes=True, share=0.1, chain=CHAIN),
     Case("introspection", introspect, writes=True),
-    Case("revocation", revoke, writes=True, share=0.5),
+    Case("revocation", revoke, writes=True, share=0.25),
     Case("jwks", get("/jwks")),
     Case("metadata", get("/.well-known/oauth-authorization-server")),
     Case("revocations 200", get("/revocations"), prepare=Subject.list_revocations),

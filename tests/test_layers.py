@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 # Ground to top. Rooms on one line may use those to their left; login and oauth never each other.
 FLOORS: list[list[str]] = [
     [
-        "clock", "crypto", "context", "errors", "texts", "appearance", "config", "logs", "process_lock",
-        "visible_text", "acr",
+        "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "config", "logs",
+        "process_lock", "visible_text", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from .. import clock, context, crypto, metrics
+from .. import clock, compact_json, context, crypto, metrics
 from ..errors import Unavailable
 from ..group_commit import GroupCommit
 from ..models.audit_event import AuditEvent
@@ -147,7 +147,7 @@ class Audit:
 
 def _stored(row: dict[str, Any]) -> dict[str, Any]:
     """The row as the driver takes it."""
-    return row | {"detail": json.dumps(row["detail"])}
+    return row | {"detail": compact_json.encode(row["detail"]).decode()}
 
 
 @cache

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from authlib.oauth2.base import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
 from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 
+from .. import compact_json
 from ..audit import Audit, Entry, Event
 from ..clients import ClientRecord, Clients, Scopes
 from ..errors import ProtocolError
@@ -181,8 +181,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         """JSON, or a JWT as it is; never stored."""
         if isinstance(body, str):
             return Answer(status, body.encode(), [("Content-Type", "application/jwt"), *JSON_HEADERS[1:]])
-        text = json.dumps(body, separators=(",", ":")) if body else ""
-        return Answer(status, text.encode(), list(JSON_HEADERS))
+        return Answer(status, compact_json.encode(body) if body else b"", list(JSON_HEADERS))
 
     def handle_error_response(self, request: ProtocolRequest, error: OAuth2Error) -> Answer:
         """The error as JSON; its cause in the audit log, its count against the address."""
@@ -203,7 +202,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
             )
         body = {"error": error.error, "error_description": error.description}
         headers = [*JSON_HEADERS, *error.headers]
-        return Answer(error.status_code, json.dumps(body, separators=(",", ":")).encode(), headers)
+        return Answer(error.status_code, compact_json.encode(body), headers)
 
 
 def _foreign(error: OAuth2Error) -> ProtocolError:
