@@ -64,8 +64,9 @@ class Insert:
     """An INSERT whose SQL is made once and goes to the driver as it is; JSON values are given as text."""
 
     def __init__(self, engine: Engine, model: type[Base], columns: Sequence[str]) -> None:
-        compiled = str(table_of(model).insert().compile(engine, column_keys=list(columns)))
-        self._head, _, row = compiled.partition(" VALUES ")
+        # inline: nothing is RETURNING, which would come after each row
+        made = table_of(model).insert().inline().compile(engine, column_keys=list(columns))
+        self._head, _, row = str(made).partition(" VALUES ")
         self._row = _NAMED.sub("%s", row)
         self._order = columns if self._row == row else _NAMED.findall(row)
 

@@ -14,12 +14,17 @@ from sqlalchemy import Connection, create_engine, event, func, insert, select, t
 from sqlalchemy.exc import IntegrityError
 
 from authserver.app import services_of
-from authserver.db import Database, table_of
+from authserver.db import Database, Insert, table_of
 from authserver.errors import Unavailable
 from authserver.group_commit import GroupCommit
+from authserver.models.audit_event import AuditEvent
 from authserver.models.replay import Replay
 
 replays = table_of(Replay)
+_TEXTS = (
+    "event", "outcome", "reason", "user_id", "client_id", "actor", "client_ip", "request_id", "session_id",
+    "resource", "worker", "mac",
+)  # fmt: skip
 
 
 def row(number: int) -> Callable[[Connection], int]:
@@ -192,3 +197,12 @@ def test_inserts_tell_of_lost_connections_once_and_then_have_new_ones(app: Flask
     with pytest.raises(IntegrityError):
         add(3)
     assert count(database) == 2
+
+
+def test_rows_that_the_database_numbers_go_in_one_statement_too(app: Flask) -> None:
+    database = services_of(app).database
+    event_row = dict.fromkeys(_TEXTS, "x") | {"at_ms": 1, "detail": "{}"}
+    database.insert(Insert(database.engine, AuditEvent, list(event_row)), [event_row] * 3)
+    with database.reading() as connection:
+        made = select(func.count()).where(table_of(AuditEvent).c.event == "x")
+        assert connection.execute(made).scalar_one() == 3

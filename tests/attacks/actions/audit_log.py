@@ -94,7 +94,7 @@ def verify_finds(run: Run, seq: int | None = None) -> None:
     """``authserver audit verify`` fails, names the place and leaves an event."""
     result = command(run, "audit", "verify", "--json")
     assert result.exit_code == 1, result.output
-    told = json.loads(result.output)
+    told = json.loads(result.stdout)
     assert told["whole"] is False
     assert told["fault"]
     if seq is not None:

@@ -391,7 +391,7 @@ def _too_often(run: Run, held: Browser, route: Route, accept: str) -> TestRespon
     if route.room != "oauth" or "POST" not in route.methods:
         return None
     throttle = run.world.services.throttle
-    with mock.patch.object(type(throttle), "_hit", return_value=False):
+    with mock.patch.object(throttle._leased, "take", return_value=False):
         return held.post(route.path, {}, Accept=accept)
 
 
