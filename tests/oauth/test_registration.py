@@ -772,3 +772,12 @@ def test_a_client_registers_where_people_go_and_where_it_hears_of_their_logout(w
     changed = update(world, told, **CODE)
     assert changed.status_code == 200
     assert not set(logout) & set(changed.json)
+
+
+def test_opaque_tokens_that_an_operator_set_outlast_updates(world: World) -> None:
+    told = registered(world)
+    world.services.clients.set_answers(told["client_id"], "opaque", None)
+    document = {"client_id": told["client_id"], "redirect_uris": ["https://rp.example/cb"]}
+    for member in ({}, {"access_token_format": "opaque"}):
+        answer = manage(world, "PUT", told, document | member)
+        assert (answer.status_code, answer.json["access_token_format"]) == (200, "opaque")

@@ -8,7 +8,6 @@ from typing import Any
 from ...clients import login_uris, sectors
 from ...config import ID_TOKEN_ALGS
 from ...errors import Invalid
-from ...partners import Policy
 from . import uris
 from .refusals import refused
 from .rules import Rules, one_of
@@ -42,7 +41,7 @@ def judge(document: dict[str, Any], rules: Rules, redirect_uris: list[str]) -> d
         "userinfo_alg": one_of(document, userinfo, ID_TOKEN_ALGS, "userinfo_alg")
         if userinfo in document
         else None,
-        "access_token_format": _format(document, rules.policy),
+        "access_token_format": _format(document, rules),
         "initiate_login_uri": _initiate_login_uri(document, rules),
         **_subject(document, rules, redirect_uris),
     }
@@ -79,9 +78,12 @@ def _subject(document: dict[str, Any], rules: Rules, redirect_uris: list[str]) -
     return told
 
 
-def _format(document: dict[str, Any], policy: Policy) -> str:
-    allowed = tuple(sorted(policy.access_token_formats))
-    return one_of(document, "access_token_format", allowed, "access_token_format")
+def _format(document: dict[str, Any], rules: Rules) -> str:
+    """What the client has stays until it names another: an operator may have set what no policy lists."""
+    name = "access_token_format"
+    held = [] if rules.before is None else [rules.before[name]]
+    others = sorted(rules.policy.access_token_formats - frozenset(held))
+    return one_of(document, name, (*held, *others), name)
 
 
 def _initiate_login_uri(document: dict[str, Any], rules: Rules) -> str | None:
