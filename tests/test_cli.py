@@ -37,7 +37,7 @@ def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 def made(run: Run, *arguments: str) -> dict[str, str]:
     result = run("clients", "create", "--json", *arguments)
     assert result.exit_code == 0, result.output
-    return dict(json.loads(result.output))
+    return dict(json.loads(result.stdout))
 
 
 def test_a_client_lives_through_its_commands(run: Run, world: World) -> None:

@@ -49,6 +49,8 @@ def world(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
     with world.services.database.writing() as connection:
         # the next key has been published long enough to sign
         connection.execute(update(table_of(SigningKey)).values(published_at=1))
+    # the template's rows may have waited longer than a log that somebody seals lets them
+    world.services.sealer.seal()
     return world
 
 

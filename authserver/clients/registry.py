@@ -209,7 +209,7 @@ class Registry:
             if connection.execute(update(clients).where(this).values(row)).rowcount != 1:
                 if connection.execute(select(clients.c.version).where(rows.living(client_id))).first():
                     raise Changed
-                raise Invalid(NO_SUCH_CLIENT)
+                raise NotDone(NO_SUCH_CLIENT)
             yield connection
         self._versions.forget()
 

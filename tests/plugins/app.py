@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -245,7 +246,8 @@ def populated(app: Flask) -> World:
     services = services_of(app)
     engine, settings = services.database.engine, services.settings
     with engine.begin() as connection:
-        touched = connection.execute(_TOUCHED).scalar_one()
+        # rows that were made at another time would be out of order for a clock that is walked
+        touched = connection.execute(_TOUCHED).scalar_one() or abs(clock.now() - time.time()) > 60
         kind = (engine.dialect.name, settings.issuer, settings.argon2_memory_kib, settings.argon2_time_cost)
         if not touched and kind in _MADE:
             content, made = _MADE[kind]
