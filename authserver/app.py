@@ -8,7 +8,7 @@ import os
 
 from flask import Flask
 
-from . import logs
+from . import logs, metrics
 from .config import Settings, asset_dir, drop_secrets_from_environment
 from .db import engine_options
 from .edge import Edge
@@ -86,7 +86,7 @@ def serving_app() -> Flask:
         # Ctrl-C in a terminal reaches a whole process group; a worker is to hear of it from its parent alone
         os.setpgid(0, 0)
     settings = Settings.load()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, metrics.log_failures.inc)
     drop_secrets_from_environment()
     if settings.workers == 0 and (settings.sqlite or not settings.redis_url.get_secret_value()):
         hold_alone(settings.instance_dir)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any
@@ -54,11 +55,16 @@ class JSONLines(logging.Formatter):
 
 
 class Lines(logging.Handler):
-    """Writes each record by one system call, so that threads and workers need no lock to keep lines whole."""
+    """Writes each record by one system call, so that threads and workers need no lock to keep lines whole.
 
-    def __init__(self, file: int) -> None:
+    What cannot be written is lost, and ``lost`` called: whoever collected the lines may have gone, and a
+    request that is done keeps its answer. The audit log is in the database.
+    """
+
+    def __init__(self, file: int, lost: Callable[[], None]) -> None:
         super().__init__()
         self._file = file
+        self._lost = lost
 
     def createLock(self) -> None:  # noqa: N802 - the base's name
         """None is needed."""
@@ -77,9 +83,12 @@ class Lines(logging.Handler):
             self.handleError(record)
 
     def write(self, data: bytes) -> None:
-        """``data`` is with the operating system."""
-        while data:
-            data = data[os.write(self._file, data) :]
+        """``data`` is with the operating system, or lost."""
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError:
+            self._lost()
 
 
 Held = list[tuple[Lines, bytes]]
@@ -99,11 +108,14 @@ def release(token: Token[Held | None]) -> None:
         held[0][0].write(b"".join(data for _, data in held))
 
 
-def configure(level: str) -> None:
-    """This process logs JSON lines from ``level`` up; libraries that print tokens stay at INFO."""
+def configure(level: str, lost: Callable[[], None] = lambda: None) -> None:
+    """This process logs JSON lines from ``level`` up; libraries that print tokens stay at INFO.
+
+    ``lost`` is called for each write that fails.
+    """
     handler: logging.Handler
     try:
-        handler = Lines(sys.stderr.fileno())
+        handler = Lines(sys.stderr.fileno(), lost)
     except (OSError, ValueError):
         # something stands in for standard error
         handler = logging.StreamHandler(sys.stderr)

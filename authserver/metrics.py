@@ -43,6 +43,7 @@ unsealed = Gauge(
 job_last_run = Gauge(
     "authserver_job_last_run_seconds", "When a job last ran", ["job"], multiprocess_mode="max"
 )
+log_failures = Counter("authserver_log_failures_total", "Writes of log lines that failed")
 job_failures = Counter("authserver_job_failures_total", "Runs of a job that failed", ["job"])
 
 

@@ -13,9 +13,13 @@ from authserver import logs
 from authserver.logs import JSONLines, Lines
 
 
+def never() -> None:
+    raise AssertionError("a line was lost")
+
+
 def test_lines_of_many_threads_stay_whole() -> None:
     reader, writer = os.pipe()
-    handler = Lines(writer)
+    handler = Lines(writer, never)
     handler.setFormatter(JSONLines())
     log = logging.Logger("test")
     log.addHandler(handler)
@@ -43,7 +47,7 @@ def test_lines_of_many_threads_stay_whole() -> None:
 
 def test_lines_of_one_request_leave_together_at_its_end() -> None:
     reader, writer = os.pipe()
-    handler = Lines(writer)
+    handler = Lines(writer, never)
     handler.setFormatter(JSONLines())
     log = logging.Logger("test")
     log.addHandler(handler)
@@ -59,3 +63,20 @@ def test_lines_of_one_request_leave_together_at_its_end() -> None:
     assert told == ["one", "two", "after"]
     os.close(writer)
     os.close(reader)
+
+
+def test_who_collected_the_lines_has_gone_and_a_request_goes_on() -> None:
+    reader, writer = os.pipe()
+    lost: list[None] = []
+    handler = Lines(writer, lambda: lost.append(None))
+    handler.setFormatter(JSONLines())
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    os.close(reader)
+    log.info("alone")
+    outer = logs.hold()
+    log.info("one")
+    log.info("two")
+    logs.release(outer)
+    assert len(lost) == 2
+    os.close(writer)

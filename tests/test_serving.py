@@ -123,6 +123,29 @@ def test_a_second_process_on_sqlite_refuses_to_start_where_nobody_counts_them(
     assert "Another process serves from this folder" in log.read_text()
 
 
+def test_a_server_goes_on_when_whoever_collected_its_log_has_gone(
+    prepared: tuple[RunningServer, dict[str, str]],
+) -> None:
+    server, client = prepared
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "authserver", "serve", "--port", str(server.port)],
+        cwd=ROOT,
+        env=server.environment,
+        stdout=writer,
+        stderr=writer,
+    )
+    os.close(writer)
+    try:
+        assert answers(server.address)
+        os.close(reader)
+        assert [issue(server, client).status_code for _ in range(3)] == [200] * 3
+        assert httpx.get(f"{server.address}/login").status_code == 200
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+
+
 def test_a_port_in_use_is_told_in_one_line(prepared: tuple[RunningServer, dict[str, str]]) -> None:
     server, _ = prepared
     with server:

@@ -43,7 +43,7 @@ LAST_PAGE = 1000
 LISTS = ("allowed", "payments", "sessions")
 NOTICES = {
     "payment_withdrawn": Text(
-        "It is withdrawn. The application can no longer use your approval. "
+        "Your approval is withdrawn. The application can no longer use it. "
         "A payment that was made already is not undone by this."
     ),
     "session_ended": Text("That session has ended."),

@@ -233,7 +233,7 @@ def test_a_payment_that_is_not_made_yet_can_be_withdrawn(asking: Asking) -> None
     done = browser.submit(browser.get("/account"), PAYMENT)
     assert (done.status_code, done.location) == (303, "/account?notice=payment_withdrawn")
     page = browser.get(done.location)
-    assert "The application can no longer use your approval." in page.text
+    assert "The application can no longer use it." in page.text
     assert "Withdrawn or ended" in page.text
     assert asking.redeem(waiting, "pay1").status_code == 400
     fetched = asking.redeem(pay(asking, browser), "pay1").json
