@@ -19,13 +19,14 @@ from .shared import Lost, Shared
 class _Window:
     """``count`` of this process until ``ends``; Redis of this ``generation`` has ``known`` of it.
 
-    ``flying`` are those whose own request is about to tell Redis.
+    ``flying`` are those whose own request is about to tell Redis; ``passed`` are those that were within it.
     """
 
     limit: Limit
     name: str
     ends: float
     count: int = 0
+    passed: int = 0
     known: int = 0
     flying: int = 0
     generation: int = 0
@@ -57,12 +58,17 @@ class Exact:
         if self._shared is None:
             return own <= limit.amount
         try:
-            told = self._tell(self._shared, window, amount)
+            within = self._tell(self._shared, window, amount) <= limit.amount
+            most = limit.strict(self._share) if self._shared.wary else limit.amount
         except Lost:
-            return own <= limit.strict(self._share)
-        # whatever Redis says, one process alone lets no more pass than the limit
-        most = limit.strict(self._share) if self._shared.wary else limit.amount
-        return own <= most and told <= limit.amount
+            most = limit.strict(self._share)
+            within = own <= most
+        with self._table.lock:
+            # whatever Redis says, one process alone lets no more pass than the limit
+            if not within or window.passed + amount > most:
+                return False
+            window.passed = max(0, window.passed + amount)
+            return True
 
     def restore(self) -> None:
         """Redis has all that this process has counted; Lost if it cannot be asked now."""
