@@ -171,3 +171,18 @@ def test_in_production_no_file_of_a_demo_names_the_issuer(
     # without an issuer of its own it does not start: dev's default is plain http
     assert result.exit_code == 2
     assert "AUTHSERVER_ISSUER must be https" in result.output
+
+
+def test_groups_are_set_as_a_whole(run: Run, world: World) -> None:
+    run("create", "--username", "dora")
+    assert told(run("groups", "dora", "--group", "staff", "--group", "operators", "--json"))["groups"] == [
+        "operators",
+        "staff",
+    ]
+    assert told(run("show", "dora", "--json"))["groups"] == ["operators", "staff"]
+    assert told(run("groups", "dora", "--json"))["groups"] == []
+    assert run("groups", "dora", "--group", "No Group").exit_code == 2
+    assert [row["detail"] for row in world.events("user.groups.changed")] == [
+        {"groups": ["operators", "staff"]},
+        {"groups": []},
+    ]
