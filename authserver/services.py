@@ -157,13 +157,13 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    tell = _tell
+    tell, passkeys = _tell, _NoPasskeys()
     mfa = Mfa(
         database,
         master,
         users,
         sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, _no_passkeys, tell),
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, tell),
     )
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
@@ -214,7 +214,7 @@ def build(app: Flask, settings: Settings) -> Services:
         login_limits=login_limits,
         mfa=mfa,
         factor_changes=FactorChanges(
-            database, master, mfa, sessions, FactorRooms(audit, tell, settings.operator_name)
+            database, master, mfa, sessions, FactorRooms(audit, tell, passkeys, settings.operator_name)
         ),
         steps=Steps(consents, subjects, mfa),
         password_login=PasswordLogin(
@@ -241,8 +241,12 @@ def build(app: Flask, settings: Settings) -> Services:
     )
 
 
-def _no_passkeys(_connection: Connection, _user_id: str) -> int:
-    return 0
+class _NoPasskeys:
+    def count_in(self, _connection: Connection, _user_id: str) -> int:
+        return 0
+
+    def forget_in(self, _connection: Connection, _user_id: str) -> None:
+        pass
 
 
 def _tell(_connection: Connection, _user_id: str, _what: str) -> None:

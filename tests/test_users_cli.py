@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
-from plugins.app import ISSUER, MASTER, World
-from plugins.people import Browser
+from plugins.app import ISSUER, MASTER, Moving, World
+from plugins.factors import give_totp
+from plugins.people import Browser, add_user
 
 from authserver.app import services_of
 from authserver.cli import main
@@ -186,3 +187,18 @@ def test_groups_are_set_as_a_whole(run: Run, world: World) -> None:
         {"groups": ["operators", "staff"]},
         {"groups": []},
     ]
+
+
+def test_who_lost_all_factors_is_helped_by_an_operator(run: Run, app: Flask, moving_clock: Moving) -> None:
+    services = services_of(app)
+    erik = add_user(services, "erik")
+    enrolled = give_totp(app, erik)
+    browser = Browser(app)
+    browser.log_in("erik")
+    assert told(run("reset-factors", "erik", "--json")) == {"username": "erik", "reset": True}
+    assert browser.get("/mfa").location == "/login"
+    browser.log_in("erik")
+    assert "Erik" in browser.get("/account").text
+    assert services.mfa.judge(erik, "recovery_code", enrolled.codes[0]) is None
+    assert told(run("reset-factors", "erik", "--json"))["reset"] is False
+    assert [row["reason"] for row in World(app, services).events("mfa.removed")] == ["by_operator"]

@@ -135,6 +135,25 @@ def reset(user: str, as_json: bool) -> None:
     _show_link(services, known, "enrol" if known.state == "invited" else "reset", as_json)
 
 
+@users.command("reset-factors")
+@click.argument("user")
+@json_option
+def reset_factors(user: str, as_json: bool) -> None:
+    """Take all second factors from a person who has lost them; they are signed out and told by mail.
+
+    Make sure first that it is the person who asks. The password stays.
+
+    \b
+    Example:
+      authserver users reset-factors alice
+    """
+    services = open_rooms()
+    known = find_user(services, user)
+    had = services.factor_changes.reset(known.user_id)
+    words = "has no second factor any more" if had else "had no second factor"
+    show({"username": known.username, "reset": had}, as_json, f"{known.username} {words}.")
+
+
 @users.command()
 @click.argument("user")
 @json_option

@@ -14,13 +14,15 @@ from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..models.factor import TotpSecret
+from ..models.user import User
 from ..users import Attempts
 from . import recovery_codes, totp
-from .mfa import AMR_TOTP, Factors, Mfa, Spent, Tell, place_of
+from .mfa import AMR_TOTP, Factors, Mfa, Passkeys, Spent, Tell, place_of
 from .session import Sessions
 from .session_view import Proof, SessionView
 
 table = table_of(TotpSecret)
+users = table_of(User)
 
 PENDING_SECONDS = 600
 
@@ -55,6 +57,7 @@ class FactorChanges:
         self._attempts = Attempts(database)
         self._audit = rooms.audit
         self._tell = rooms.tell
+        self._passkeys = rooms.passkeys
         self._issuer = rooms.issuer
 
     def begin_totp(self, session: SessionView, account: str) -> Begun | None:
@@ -137,6 +140,23 @@ class FactorChanges:
             self._tell(connection, session.user_id, "recovery_codes_renewed")
         return codes
 
+    def reset(self, user_id: str) -> bool:
+        """The person has no second factor any more and is signed out; False if they had none.
+
+        For operators, who must know by other means that it is the person who asks (NIST SP 800-63B-4 §4.2).
+        """
+        with self._database.writing() as connection:
+            connection.execute(select(users.c.user_id).where(users.c.user_id == user_id).with_for_update())
+            if not self._mfa.factors_in(connection, user_id).strong:
+                return False
+            connection.execute(delete(table).where(table.c.user_id == user_id))
+            recovery_codes.remove_in(connection, user_id)
+            self._passkeys.forget_in(connection, user_id)
+            self._sessions.end_all_in(connection, user_id, "factors_reset")
+            self._audit.record_in(connection, Entry(Event.MFA_REMOVED, reason="by_operator", user_id=user_id))
+            self._tell(connection, user_id, "factor_removed")
+        return True
+
     def allowed(self, session: SessionView, kind: str, factors: Factors | None = None) -> bool:
         """Whether the session may add a factor; a refusal is on record."""
         if self._stale(session, factors):
@@ -213,4 +233,5 @@ class Rooms:
 
     audit: Audit
     tell: Tell
+    passkeys: Passkeys
     issuer: str

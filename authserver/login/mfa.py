@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection, select, update
 
@@ -30,9 +31,18 @@ AMR_TOTP = ("otp", "mfa")  # RFC 8176 §2
 # a code from a sheet of paper has no name of its own there
 AMR_RECOVERY_CODE = ("mfa",)
 
-# how many passkeys a person has, and a note to them by mail: (connection, user_id, what happened)
-CountPasskeys = Callable[[Connection, str], int]
+# a note to a person by mail: (connection, user_id, what happened)
 Tell = Callable[[Connection, str, str], None]
+
+
+class Passkeys(Protocol):
+    """What is asked of passkeys here."""
+
+    def count_in(self, connection: Connection, user_id: str) -> int:
+        """How many the person has."""
+
+    def forget_in(self, connection: Connection, user_id: str) -> None:
+        """The person has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Mfa:
         self._policy = rooms.policy
         self._limits = rooms.limits
         self._audit = rooms.audit
-        self._count_passkeys = rooms.count_passkeys
+        self._passkeys = rooms.passkeys
         self._tell = rooms.tell
 
     def factors(self, user_id: str) -> Factors:
@@ -98,9 +108,16 @@ class Mfa:
         """``factors`` as the transaction of ``connection`` sees them."""
         mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
         totp_id = connection.execute(select(table.c.totp_id).where(mine)).scalar()
-        passkeys = self._count_passkeys(connection, user_id)
+        passkeys = self._passkeys.count_in(connection, user_id)
         codes = recovery_codes.left(connection, user_id) if totp_id or passkeys else 0
         return Factors(totp_id, passkeys, codes)
+
+    def has_secret(self, user_id: str, secret: str) -> bool:
+        """Whether this is the secret of the person's authenticator app; for who keeps it, not for pages."""
+        mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
+        with self._database.reading() as connection:
+            row = connection.execute(select(table.c.totp_id, table.c.secret).where(mine)).one_or_none()
+        return row is not None and self._master.open(row.secret, place_of(row.totp_id)) == secret.encode()
 
     def login_demand(self, user: UserRecord) -> str:
         """The acr that every login of the person must reach; empty for any.
@@ -197,7 +214,7 @@ class Rooms:
     policy: Policy
     limits: LoginLimits
     audit: Audit
-    count_passkeys: CountPasskeys
+    passkeys: Passkeys
     tell: Tell
 
 
