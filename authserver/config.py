@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from . import crypto
-from .appearance import Appearance
+from .messaging import Messaging, messaging_refusals
 
 PREFIX = "AUTHSERVER_"
 SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
@@ -34,7 +34,7 @@ class SettingsRefused(Exception):
         self.reasons = reasons
 
 
-class Settings(Appearance):
+class Settings(Messaging):
     """Every setting, named ``AUTHSERVER_`` and the field in capitals; times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -126,7 +126,7 @@ class Settings(Appearance):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri")
+    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri", "sms_url")
     @classmethod
     def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
@@ -255,6 +255,7 @@ def refusals(settings: Settings) -> list[str]:
     reasons = []
     if settings.client_address_header and not settings.trusted_peers:
         reasons.append("AUTHSERVER_CLIENT_ADDRESS_HEADER needs AUTHSERVER_TRUSTED_PEERS: who may send it.")
+    reasons += messaging_refusals(settings, production=settings.profile == "production")
     if settings.profile == "dev":
         if not settings.loopback:
             reasons.append(

@@ -25,6 +25,7 @@ from .login import (
     PasswordRules,
     Sessions,
 )
+from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
@@ -72,6 +73,7 @@ class Services:
     sealer: Sealer
     keys: KeyStore
     rotation: Rotation
+    mail: Mail
     replay: ReplayGuard
     outgoing: Outgoing
     throttle: Throttle
@@ -117,6 +119,7 @@ def build(app: Flask, settings: Settings) -> Services:
         anchor=settings.audit_anchor,
         checkpoint_every=(settings.audit_checkpoint_rows, settings.audit_checkpoint_seconds),
     )
+    mail = Mail(settings, database, master, audit)
     throttle = Throttle(settings, database, versions, audit)
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
@@ -183,6 +186,7 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=rotation,
+        mail=mail,
         replay=replay,
         outgoing=outgoing,
         throttle=throttle,

@@ -44,6 +44,8 @@ class Event(StrEnum):
     LOGOUT_BACKCHANNEL_SENT = "logout.backchannel.sent"
     LOGOUT_DONE = "logout.done"
     LOGOUT_REJECTED = "logout.rejected"
+    MAIL_FAILED = "mail.failed"
+    MAIL_SENT = "mail.sent"
     PARTNER_INVITED = "partner.invited"
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
