@@ -9,6 +9,7 @@ from .db import Database, table_of
 from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
 from .models.factor import TotpSecret
+from .models.outbox import Outbox
 from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
@@ -19,6 +20,8 @@ BATCH = 1000
 LONGEST_ACCESS_TOKEN = 3600 + 60
 # a request that is too old can be cancelled for a while yet
 INTERACTION_KEPT = 3600
+# a message that nobody sent in time, where no worker has run for long
+OUTBOX_KEPT = 86_400
 # people can look up what they approved for as long as they may dispute it (PSD2 art. 71(1): 13 months)
 PAYMENT_KEPT = 400 * 86_400
 
@@ -29,6 +32,8 @@ def purge(database: Database) -> dict[str, int]:
     for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, TotpSecret):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
+    # the job that sends gives up first and says so
+    gone["outbox"] = _purge_table(database, table_of(Outbox), kept=OUTBOX_KEPT)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)
     return gone | _purge_authorizations(database)
 

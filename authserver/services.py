@@ -32,6 +32,7 @@ from .login import (
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
+from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
@@ -79,6 +80,7 @@ class Services:
     sealer: Sealer
     keys: KeyStore
     rotation: Rotation
+    mail: Mail
     replay: ReplayGuard
     outgoing: Outgoing
     throttle: Throttle
@@ -127,6 +129,7 @@ def build(app: Flask, settings: Settings) -> Services:
         anchor=settings.audit_anchor,
         checkpoint_every=(settings.audit_checkpoint_rows, settings.audit_checkpoint_seconds),
     )
+    mail = Mail(settings, database, master, audit)
     throttle = Throttle(settings, database, versions, audit)
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
@@ -157,13 +160,13 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    tell, passkeys = _tell, _NoPasskeys()
+    passkeys = _NoPasskeys()
     mfa = Mfa(
         database,
         master,
         users,
         sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, tell),
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
     )
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
@@ -201,6 +204,7 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=rotation,
+        mail=mail,
         replay=replay,
         outgoing=outgoing,
         throttle=throttle,
@@ -214,7 +218,11 @@ def build(app: Flask, settings: Settings) -> Services:
         login_limits=login_limits,
         mfa=mfa,
         factor_changes=FactorChanges(
-            database, master, mfa, sessions, FactorRooms(audit, tell, passkeys, settings.operator_name)
+            database,
+            master,
+            mfa,
+            sessions,
+            FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
         ),
         steps=Steps(consents, subjects, mfa),
         password_login=PasswordLogin(
@@ -247,7 +255,3 @@ class _NoPasskeys:
 
     def forget_in(self, _connection: Connection, _user_id: str) -> None:
         pass
-
-
-def _tell(_connection: Connection, _user_id: str, _what: str) -> None:
-    pass

@@ -51,6 +51,8 @@ class Event(StrEnum):
     MFA_REMOVE_REJECTED = "mfa.remove.rejected"
     MFA_REPLAY = "mfa.replay"
     MFA_SUCCEEDED = "mfa.succeeded"
+    MAIL_FAILED = "mail.failed"
+    MAIL_SENT = "mail.sent"
     PARTNER_INVITED = "partner.invited"
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event

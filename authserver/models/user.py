@@ -28,6 +28,12 @@ class User(Base):
     failures: Mapped[int] = mapped_column(Integer)
     locked_until: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
+    # when the person showed that mails to ``email`` reach them; None since it was last changed
+    email_verified_at: Mapped[int | None] = mapped_column(BigInteger)
+    # E.164, for text messages
+    phone: Mapped[str | None] = mapped_column(String(16))
+    # in which messages are written: the one that the person last read pages in; empty before they did
+    language: Mapped[str] = mapped_column(String(8), server_default="")
     # rises with every change; drives the caches
     version: Mapped[int] = mapped_column(BigInteger, index=True)
 

@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass
 
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from authserver import acr, clock
 from authserver.app import services_of
+from authserver.db import table_of
 from authserver.login import totp
+from authserver.models.outbox import Outbox
 
 from .people import Browser
 
@@ -69,3 +72,11 @@ def begin(browser: Browser) -> tuple[TestResponse, App]:
 def codes_of(page: TestResponse) -> list[str]:
     """The recovery codes that a page shows."""
     return re.findall(r"<li><code>([0-9A-Z-]{29})</code>", page.text)
+
+
+def told(app: Flask, user_id: str) -> list[str]:
+    """The templates of the messages that wait for the person, the oldest first."""
+    outbox = table_of(Outbox)
+    query = select(outbox.c.template).where(outbox.c.user_id == user_id).order_by(outbox.c.created_at)
+    with services_of(app).database.reading() as connection:
+        return list(connection.execute(query).scalars())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from plugins.factors import SECURITY, Enrolled, begin, codes_of, give_totp, prove
+from plugins.factors import SECURITY, Enrolled, begin, codes_of, give_totp, prove, told
 from plugins.people import PASSWORD, Browser, hidden_fields
 from sqlalchemy import select
 from werkzeug.test import TestResponse
@@ -30,6 +30,13 @@ def _judged(run: Run, code: str, factor: str = "totp", name: str = "alice") -> t
     check_page(answer)
     assert "code=" not in answer.headers.get("Location", "")
     return answer.status_code, [reason for reason in reasons_of(run, answer) if reason.startswith("mfa.")]
+
+
+def _told(run: Run, name: str = "alice") -> list[str]:
+    """What the person was told by mail."""
+    user = run.world.services.users.find(name)
+    assert user is not None
+    return told(run.world.app, user.user_id)
 
 
 def totp_twice(run: Run, at_once: int) -> None:
@@ -97,7 +104,17 @@ def enrolment_by_others(run: Run) -> None:
         answer = held.post(action, fields | {"code": new.code()})
         assert (answer.status_code, reasons_of(run, answer)) == (403, ["mfa.enrol.rejected/session_stale"])
     assert run.world.services.mfa.factors(user.user_id) == first
+    assert _told(run) == ["factor_added"]
     run.secrets |= {unused.secret, new.secret}
+    # and confirmed in time, by its own code: the old one is replaced, and she is told
+    fresh = browser(run, "alice")
+    prove(fresh, given.app.code())
+    page, new = begin(fresh)
+    answer = fresh.submit(page, "/account/totp/confirm", code=new.code())
+    assert "mfa.enrolled/totp" in reasons_of(run, answer)
+    assert run.world.services.mfa.factors(user.user_id).totp not in (None, first.totp)
+    assert _told(run) == ["factor_added"] * 2
+    run.secrets.add(new.secret)
 
 
 def _grow_old(run: Run, held: Browser) -> None:
@@ -146,6 +163,7 @@ def recovery_code_twice(run: Run, at_once: int) -> None:
         answers = list(pool.map(lambda one: prove(one, given.codes[0], "recovery_code"), held))
     assert sorted(answer.status_code for answer in answers) == [303] + [401] * (at_once - 1)
     assert _judged(run, given.codes[0], "recovery_code") == (401, ["mfa.replay/recovery_code"])
+    assert _told(run) == ["factor_added", "recovery_code_used"]
 
 
 def recovery_codes_renewed(run: Run) -> None:

@@ -1,0 +1,130 @@
+"""Every message that this server sends to people, by name.
+
+Each may say ``name``, ``operator``, ``issuer``, ``when`` and ``address`` (from where it was asked for), which
+``Mail.queue_in`` knows; what else it says, the caller gives, each value by its name in ``needs``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..texts import Text
+
+HOUR, DAY = 3600, 86_400
+CODE_SECONDS = 600
+# what ``queue_in`` knows by itself
+USUAL = frozenset({"name", "operator", "issuer", "when", "address"})
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+
+DONE = Text("When: %(when)s. From the network address: %(address)s.")
+NOT_YOU = Text(
+    "If that was not you, go to %(issuer)s/account, sign out everywhere, change your password and get in "
+    "touch with us."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A message: its paragraphs, and for how many seconds it is worth sending."""
+
+    subject: Text
+    body: tuple[Text, ...]
+    lifetime: int = DAY
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The names of the values that the caller gives."""
+        return frozenset(PLACEHOLDER.findall("".join((self.subject, *self.body)))) - USUAL
+
+
+TEMPLATES: dict[str, Template] = {
+    # code: a string of digits
+    "email_code": Template(
+        Text("Your code for %(operator)s"),
+        (
+            Text("Your code is %(code)s. It works for 10 minutes, where you asked for it."),
+            Text("Nobody of ours will ever ask you for it. Pass it on to nobody."),
+            Text("If you did not ask for a code, somebody may know your password: change it."),
+        ),
+        CODE_SECONDS,
+    ),
+    # link: an address of this server
+    "reset_link": Template(
+        Text("A new password for %(operator)s"),
+        (
+            Text("Somebody, hopefully you, asked for a new password for your account."),
+            Text("Set it here within 30 minutes: %(link)s"),
+            Text("If it was not you, do nothing: your password stays as it is."),
+        ),
+        HOUR // 2,
+    ),
+    "password_reset": Template(
+        Text("Your password was reset"),
+        (
+            Text("Your password was set anew by a link from a mail, and you were signed out everywhere."),
+            DONE,
+            NOT_YOU,
+        ),
+    ),
+    "password_changed": Template(
+        Text("Your password was changed"),
+        (Text("Your password was changed, and you were signed out everywhere else."), DONE, NOT_YOU),
+    ),
+    "account_locked": Template(
+        Text("Your account is paused"),
+        (
+            Text("After five wrong tries in a row nobody can sign in to your account for 30 minutes."),
+            DONE,
+            Text("If those were your own tries, wait until that is over, then try again."),
+            Text("If they were not, somebody may be guessing your password: choose one used nowhere else."),
+        ),
+    ),
+    # factor: what was added, best a Text
+    "factor_added": Template(
+        Text("A way to sign in was added"),
+        (Text("Added to your account: %(factor)s."), DONE, NOT_YOU),
+    ),
+    # factor: what was removed, best a Text
+    "factor_removed": Template(
+        Text("A way to sign in was removed"),
+        (Text("Removed from your account: %(factor)s."), DONE, NOT_YOU),
+    ),
+    # left: how many remain
+    "recovery_code_used": Template(
+        Text("A recovery code was used"),
+        (
+            Text("One of your recovery codes was used to sign in. Codes that are left: %(left)s."),
+            DONE,
+            NOT_YOU,
+        ),
+    ),
+    "recovery_codes_renewed": Template(
+        Text("You have new recovery codes"),
+        (Text("New recovery codes were made; the old ones no longer work."), DONE, NOT_YOU),
+    ),
+    # passkey: its name
+    "passkey_cloned": Template(
+        Text("A passkey may have been copied"),
+        (
+            Text("Your passkey “%(passkey)s” was used in a way that suggests that a copy of it exists."),
+            Text("It no longer works here. Remove it from your account and add another."),
+            DONE,
+            NOT_YOU,
+        ),
+    ),
+    # device: what is known of the browser, best a Text
+    "new_sign_in": Template(
+        Text("A new sign-in to your account"),
+        (Text("Somebody signed in to your account with %(device)s."), DONE, NOT_YOU),
+    ),
+    # to the old address, given in place of the user id
+    "email_changed": Template(
+        Text("Your e-mail address was changed"),
+        (
+            Text("Mails about your account go to another address from now on, and no longer to this one."),
+            DONE,
+            Text("If that was not you, get in touch with us at once."),
+        ),
+    ),
+}
