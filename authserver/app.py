@@ -23,6 +23,7 @@ from .web import (
     csrf,
     enrol,
     errors,
+    factors,
     guards,
     headers,
     health,
@@ -30,6 +31,7 @@ from .web import (
     language,
     login,
     logout,
+    mfa,
     oauth,
     password,
 )
@@ -61,7 +63,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     services = build(app, settings)
     app.extensions[EXTENSION] = services
-    pages = (home, authorize, consent, login, enrol, logout, account, password, language, brand)
+    pages = (home, authorize, consent, login, enrol, logout, account, password, mfa, factors, language, brand)
     for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals["operator_name"] = settings.operator_name

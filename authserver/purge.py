@@ -8,6 +8,7 @@ from . import clock
 from .db import Database, table_of
 from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
+from .models.factor import TotpSecret
 from .models.outbox import Outbox
 from .models.replay import Replay
 from .models.session import Session
@@ -28,7 +29,7 @@ PAYMENT_KEPT = 400 * 86_400
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink):
+    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, TotpSecret):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
     # the job that sends gives up first and says so

@@ -15,16 +15,23 @@ from .clients import Clients, Registrations, Scopes, SecretHasher
 from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
+from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    FactorChanges,
     LoginLimits,
+    Mfa,
     PasswordChange,
     PasswordHasher,
     PasswordLogin,
     PasswordReset,
     PasswordRules,
+    Policy,
     Sessions,
 )
+from .login.factor_changes import Rooms as FactorRooms
+from .login.mfa import Rooms as MfaRooms
+from .login.password_login import Rooms as LoginRooms
 from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
@@ -85,6 +92,9 @@ class Services:
     links: Links
     sessions: Sessions
     login_limits: LoginLimits
+    mfa: Mfa
+    factor_changes: FactorChanges
+    steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
     password_reset: PasswordReset
@@ -150,6 +160,18 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
+
+    def tell(connection: Connection, user_id: str, what: str) -> None:
+        mail.queue_in(connection, user_id, what)
+
+    passkeys = _NoPasskeys()
+    mfa = Mfa(
+        database,
+        master,
+        users,
+        sessions,
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, tell),
+    )
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
@@ -198,7 +220,14 @@ def build(app: Flask, settings: Settings) -> Services:
         links=links,
         sessions=sessions,
         login_limits=login_limits,
-        password_login=PasswordLogin(database, users, passwords, sessions, login_limits, audit),
+        mfa=mfa,
+        factor_changes=FactorChanges(
+            database, master, mfa, sessions, FactorRooms(audit, tell, passkeys, settings.operator_name)
+        ),
+        steps=Steps(consents, subjects, mfa),
+        password_login=PasswordLogin(
+            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
+        ),
         password_rules=PasswordRules(audit, settings),
         password_reset=PasswordReset(links, passwords),
         password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
@@ -218,3 +247,11 @@ def build(app: Flask, settings: Settings) -> Services:
         registration=registration,
         server=server,
     )
+
+
+class _NoPasskeys:
+    def count_in(self, _connection: Connection, _user_id: str) -> int:
+        return 0
+
+    def forget_in(self, _connection: Connection, _user_id: str) -> None:
+        pass

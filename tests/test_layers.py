@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 # Ground to top. Rooms on one line may use those to their left; login and oauth never each other.
 FLOORS: list[list[str]] = [
     [
-        "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "messaging", "config",
-        "logs", "process_lock", "visible_text", "acr",
+        "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "login_settings",
+        "messaging", "config", "logs", "process_lock", "visible_text", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
@@ -38,6 +38,8 @@ LIBRARIES = {
     "flask_babel": {"web"},
     "babel": {"mail", "web"},
     "argon2": {"clients", "login"},
+    "pyotp": {"login"},
+    "segno": {"web"},
     "joserfc": {"jws", "jwks", "keys", "resource_server"},
     "authlib": {"errors", "oauth"},
     "prometheus_client": {"metrics"},

@@ -46,6 +46,13 @@ class Event(StrEnum):
     LOGOUT_REJECTED = "logout.rejected"
     MAIL_FAILED = "mail.failed"
     MAIL_SENT = "mail.sent"
+    MFA_ENROLLED = "mfa.enrolled"
+    MFA_ENROL_REJECTED = "mfa.enrol.rejected"
+    MFA_FAILED = "mfa.failed"
+    MFA_REMOVED = "mfa.removed"
+    MFA_REMOVE_REJECTED = "mfa.remove.rejected"
+    MFA_REPLAY = "mfa.replay"
+    MFA_SUCCEEDED = "mfa.succeeded"
     PARTNER_INVITED = "partner.invited"
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
@@ -73,6 +80,7 @@ class Event(StrEnum):
     TOKEN_REJECTED = "token.rejected"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     USER_CREATED = "user.created"
+    USER_GROUPS_CHANGED = "user.groups.changed"
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
     USER_STATE_CHANGED = "user.state.changed"

@@ -64,7 +64,7 @@ def compose(id_: str, content: Mapping[str, Any], template: str, language: str, 
 
     greeting = said(Text("Hello %(name)s,")) if values["name"] else said(Text("Hello,"))
     parting = f"{values['operator']}\n{values['issuer']}"
-    text = "\n\n".join((greeting, *map(said, found.body), parting)) + "\n"
+    text = "\n\n".join((greeting, *map(said, found.paragraphs(values.keys())), parting)) + "\n"
     return Letter(id_, content["to"], said(found.subject), text, language, written_at)
 
 

@@ -81,8 +81,8 @@ class Mail:
         """Whether the message of ``template`` leaves once this transaction is committed.
 
         ``recipient`` is a user id, or the address that a person had before: nothing that a request names.
-        ``values`` are the template's ``needs``; ``locale`` is the person's own unless given. False for a
-        person without an address that mails can be sent to. ValueError for other values than it needs.
+        ``values`` are what the template ``needs`` and ``may`` have; ``locale`` is the person's own unless
+        given. False for a person without an address that mails can be sent to. ValueError for other values.
         """
         person = self._person(connection, recipient)
         address = recipient if "@" in recipient else person and person.email
@@ -120,8 +120,8 @@ class Mail:
     ) -> bool:
         template, values, locale = what
         found = TEMPLATES[template]
-        if values.keys() != found.needs:
-            raise ValueError(f"{template} needs {sorted(found.needs)}")
+        if not found.needs <= values.keys() <= found.needs | found.may:
+            raise ValueError(f"{template} needs {sorted(found.needs)} and may have {sorted(found.may)}")
         channel, address = way
         user_id = person.user_id if person else ""
         if not address:

@@ -1,12 +1,14 @@
 """Every message that this server sends to people, by name.
 
 Each may say ``name``, ``operator``, ``issuer``, ``when`` and ``address`` (from where it was asked for), which
-``Mail.queue_in`` knows; what else it says, the caller gives, each value by its name in ``needs``.
+``Mail.queue_in`` knows. What else it says the caller gives: each value of ``needs``, and of ``may`` what it
+knows; a paragraph for which there is no value is left out.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 
 from ..texts import Text
@@ -31,11 +33,16 @@ class Template:
     subject: Text
     body: tuple[Text, ...]
     lifetime: int = DAY
+    may: frozenset[str] = frozenset()
 
     @property
     def needs(self) -> frozenset[str]:
-        """The names of the values that the caller gives."""
-        return frozenset(PLACEHOLDER.findall("".join((self.subject, *self.body)))) - USUAL
+        """The names of the values that the caller must give."""
+        return frozenset(PLACEHOLDER.findall("".join((self.subject, *self.body)))) - USUAL - self.may
+
+    def paragraphs(self, known: Set[str]) -> list[Text]:
+        """What can be said with the values of these names."""
+        return [text for text in self.body if known >= set(PLACEHOLDER.findall(text))]
 
 
 TEMPLATES: dict[str, Template] = {
@@ -83,21 +90,35 @@ TEMPLATES: dict[str, Template] = {
     # factor: what was added, best a Text
     "factor_added": Template(
         Text("A way to sign in was added"),
-        (Text("Added to your account: %(factor)s."), DONE, NOT_YOU),
+        (
+            Text("Your account has another way to prove that it is you."),
+            Text("Added to your account: %(factor)s."),
+            DONE,
+            NOT_YOU,
+        ),
+        may=frozenset({"factor"}),
     ),
     # factor: what was removed, best a Text
     "factor_removed": Template(
         Text("A way to sign in was removed"),
-        (Text("Removed from your account: %(factor)s."), DONE, NOT_YOU),
+        (
+            Text("A way to prove that it is you no longer works."),
+            Text("Removed from your account: %(factor)s."),
+            DONE,
+            NOT_YOU,
+        ),
+        may=frozenset({"factor"}),
     ),
     # left: how many remain
     "recovery_code_used": Template(
         Text("A recovery code was used"),
         (
-            Text("One of your recovery codes was used to sign in. Codes that are left: %(left)s."),
+            Text("One of your recovery codes was used to sign in."),
+            Text("Codes that are left: %(left)s."),
             DONE,
             NOT_YOU,
         ),
+        may=frozenset({"left"}),
     ),
     "recovery_codes_renewed": Template(
         Text("You have new recovery codes"),
@@ -107,16 +128,24 @@ TEMPLATES: dict[str, Template] = {
     "passkey_cloned": Template(
         Text("A passkey may have been copied"),
         (
-            Text("Your passkey “%(passkey)s” was used in a way that suggests that a copy of it exists."),
+            Text("One of your passkeys was used in a way that suggests that a copy of it exists."),
+            Text("Its name: %(passkey)s."),
             Text("It no longer works here. Remove it from your account and add another."),
             DONE,
             NOT_YOU,
         ),
+        may=frozenset({"passkey"}),
     ),
     # device: what is known of the browser, best a Text
     "new_sign_in": Template(
         Text("A new sign-in to your account"),
-        (Text("Somebody signed in to your account with %(device)s."), DONE, NOT_YOU),
+        (
+            Text("Somebody signed in to your account from a device that we have not seen before."),
+            Text("The device: %(device)s."),
+            DONE,
+            NOT_YOU,
+        ),
+        may=frozenset({"device"}),
     ),
     # to the old address, given in place of the user id
     "email_changed": Template(

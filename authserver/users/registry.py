@@ -14,7 +14,7 @@ from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
 from ..errors import NotDone
 from ..models.user import User
-from .record import MAX_EMAIL, UserRecord, email_of, name_of, normalise, username_of
+from .record import MAX_EMAIL, UserRecord, email_of, group_of, name_of, normalise, username_of
 
 users = table_of(User)
 
@@ -65,6 +65,7 @@ class Users:
             "email": email_of(email) if email else None,
             "name": name_of(name or username),
             "state": "invited",
+            "groups": [],
             "failures": 0,
         }
         taken = or_(
@@ -100,6 +101,14 @@ class Users:
         state = "active" if self.must(user_id).password_hash else "invited"
         with self._changing(user_id, {"state": state}) as connection:
             self._audit.record_in(connection, Entry(Event.USER_STATE_CHANGED, reason=state, user_id=user_id))
+
+    def set_groups(self, user_id: str, names: Iterable[str]) -> list[str]:
+        """The person is in these groups and no others; gives them. Invalid for a name that is none."""
+        groups = sorted({group_of(name) for name in names})
+        with self._changing(user_id, {"groups": groups}) as connection:
+            entry = Entry(Event.USER_GROUPS_CHANGED, user_id=user_id, detail={"groups": groups})
+            self._audit.record_in(connection, entry)
+        return groups
 
     def set_password_in(self, connection: Connection, user_id: str, password_hash: str) -> bool:
         """The person is active with this password and nothing counts against them; False if disabled.

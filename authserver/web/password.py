@@ -42,8 +42,8 @@ def form() -> Response:
 def submit() -> Response:
     """The password is changed and this browser signed in anew, all others out; or the form again."""
     fields = csrf.check(PURPOSE)
-    user = _person()
-    if user is None:
+    user, session = _person(), current_session()
+    if user is None or session is None:
         return login_redirect()
     rooms, caller = services(), context.current.get()
     current, new = fields.get("password", ""), fields.get("new_password", "")
@@ -52,11 +52,11 @@ def submit() -> Response:
     if refused := too_many_tries():
         return refused
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
-    session = rooms.password_change.change(user.user_id, current, new, browser)
-    if session is None:
+    renewed = rooms.password_change.change(session, current, new, browser)
+    if renewed is None:
         return _page(user, 403, FAILED)
     response = see_other("/account?notice=password_changed")
-    set_cookie(response, SESSION, session)
+    set_cookie(response, SESSION, renewed)
     csrf.renew()
     return response
 
