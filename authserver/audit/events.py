@@ -63,6 +63,7 @@ class Event(StrEnum):
     REGISTRATION_READ = "registration.read"
     REGISTRATION_REJECTED = "registration.rejected"
     REGISTRATION_UPDATED = "registration.updated"
+    RESET_REQUESTED = "reset.requested"
     RESOURCE_REJECTED = "resource.rejected"
     RESOURCE_SERVER_REGISTERED = "resource_server.registered"
     REVOCATION_DENIED = "revocation.denied"
@@ -83,4 +84,5 @@ class Event(StrEnum):
     USER_GROUPS_CHANGED = "user.groups.changed"
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
+    USER_PHONE_CHANGED = "user.phone.changed"
     USER_STATE_CHANGED = "user.state.changed"

@@ -19,7 +19,8 @@ CODE_SECONDS = 600
 USUAL = frozenset({"name", "operator", "issuer", "when", "address"})
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
-DONE = Text("When: %(when)s. From the network address: %(address)s.")
+WHEN = Text("When: %(when)s.")
+FROM = Text("From the network address: %(address)s.")
 NOT_YOU = Text(
     "If that was not you, go to %(issuer)s/account, sign out everywhere, change your password and get in "
     "touch with us."
@@ -56,6 +57,12 @@ TEMPLATES: dict[str, Template] = {
         ),
         CODE_SECONDS,
     ),
+    # the same as a text message, which is its paragraphs alone
+    "text_code": Template(
+        Text("Your code for %(operator)s"),
+        (Text("%(operator)s: your code is %(code)s. It works for 10 minutes. Pass it on to nobody."),),
+        CODE_SECONDS,
+    ),
     # link: an address of this server
     "reset_link": Template(
         Text("A new password for %(operator)s"),
@@ -69,20 +76,21 @@ TEMPLATES: dict[str, Template] = {
     "password_reset": Template(
         Text("Your password was reset"),
         (
-            Text("Your password was set anew by a link from a mail, and you were signed out everywhere."),
-            DONE,
+            Text("Your password was set anew by a single-use link, and you were signed out everywhere."),
+            WHEN,
+            FROM,
             NOT_YOU,
         ),
     ),
     "password_changed": Template(
         Text("Your password was changed"),
-        (Text("Your password was changed, and you were signed out everywhere else."), DONE, NOT_YOU),
+        (Text("Your password was changed, and you were signed out everywhere else."), WHEN, FROM, NOT_YOU),
     ),
     "account_locked": Template(
         Text("Your account is paused"),
         (
             Text("After five wrong tries in a row nobody can sign in to your account for 30 minutes."),
-            DONE,
+            WHEN,
             Text("If those were your own tries, wait until that is over, then try again."),
             Text("If they were not, somebody may be guessing your password: choose one used nowhere else."),
         ),
@@ -93,7 +101,8 @@ TEMPLATES: dict[str, Template] = {
         (
             Text("Your account has another way to prove that it is you."),
             Text("Added to your account: %(factor)s."),
-            DONE,
+            WHEN,
+            FROM,
             NOT_YOU,
         ),
         may=frozenset({"factor"}),
@@ -104,7 +113,8 @@ TEMPLATES: dict[str, Template] = {
         (
             Text("A way to prove that it is you no longer works."),
             Text("Removed from your account: %(factor)s."),
-            DONE,
+            WHEN,
+            FROM,
             NOT_YOU,
         ),
         may=frozenset({"factor"}),
@@ -115,14 +125,15 @@ TEMPLATES: dict[str, Template] = {
         (
             Text("One of your recovery codes was used to sign in."),
             Text("Codes that are left: %(left)s."),
-            DONE,
+            WHEN,
+            FROM,
             NOT_YOU,
         ),
         may=frozenset({"left"}),
     ),
     "recovery_codes_renewed": Template(
         Text("You have new recovery codes"),
-        (Text("New recovery codes were made; the old ones no longer work."), DONE, NOT_YOU),
+        (Text("New recovery codes were made; the old ones no longer work."), WHEN, FROM, NOT_YOU),
     ),
     # passkey: its name
     "passkey_cloned": Template(
@@ -131,7 +142,8 @@ TEMPLATES: dict[str, Template] = {
             Text("One of your passkeys was used in a way that suggests that a copy of it exists."),
             Text("Its name: %(passkey)s."),
             Text("It no longer works here. Remove it from your account and add another."),
-            DONE,
+            WHEN,
+            FROM,
             NOT_YOU,
         ),
         may=frozenset({"passkey"}),
@@ -142,7 +154,8 @@ TEMPLATES: dict[str, Template] = {
         (
             Text("Somebody signed in to your account from a device that we have not seen before."),
             Text("The device: %(device)s."),
-            DONE,
+            WHEN,
+            FROM,
             NOT_YOU,
         ),
         may=frozenset({"device"}),
@@ -152,7 +165,8 @@ TEMPLATES: dict[str, Template] = {
         Text("Your e-mail address was changed"),
         (
             Text("Mails about your account go to another address from now on, and no longer to this one."),
-            DONE,
+            WHEN,
+            FROM,
             Text("If that was not you, get in touch with us at once."),
         ),
     ),

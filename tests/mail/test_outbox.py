@@ -128,7 +128,8 @@ def test_every_template_says_everything_in_every_language(
         assert queue(posting, name, locale=language, **values)
     arrived = mailbox.deliver(posting)
     assert len(arrived) == len(TEMPLATES)
-    assert len({one.subject for one in arrived}) == len(TEMPLATES)
+    # the code as a text message has no subject of its own
+    assert len({one.subject for one in arrived}) == len(TEMPLATES) - 1
     signed_out = {"en": "You are signed out.", "de": "Sie sind abgemeldet."}[language]
     for one in arrived:
         assert one.mail["Content-Language"] == language
