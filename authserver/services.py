@@ -167,17 +167,13 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-
-    def tell(connection: Connection, user_id: str, what: str) -> None:
-        mail.queue_in(connection, user_id, what)
-
     passkeys = _NoPasskeys()
     mfa = Mfa(
         database,
         master,
         users,
         sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, tell),
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
     )
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
@@ -232,7 +228,11 @@ def build(app: Flask, settings: Settings) -> Services:
         email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=FactorChanges(
-            database, master, mfa, sessions, FactorRooms(audit, tell, passkeys, settings.operator_name)
+            database,
+            master,
+            mfa,
+            sessions,
+            FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
         ),
         steps=Steps(consents, subjects, mfa),
         password_login=PasswordLogin(
@@ -240,7 +240,9 @@ def build(app: Flask, settings: Settings) -> Services:
         ),
         password_rules=PasswordRules(audit, settings),
         password_reset=PasswordReset(links, passwords, mfa),
-        password_change=PasswordChange(database, users, links, passwords, sessions, login_limits, tell),
+        password_change=PasswordChange(
+            database, users, links, passwords, sessions, login_limits, mail.queue_in
+        ),
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),

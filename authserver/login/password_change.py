@@ -71,7 +71,7 @@ class PasswordChange:
             self._links.end_in(connection, user.user_id)
             if not self._users.change_password_in(connection, user, new_hash):
                 return None
-            self._tell(connection, user.user_id, "password_changed")
+            self._tell(connection, user.user_id, "password_changed", {})
             return self._sessions.start_in(connection, login)
 
     def _failed(self, user_id: str, reason: str, number: int) -> None:
