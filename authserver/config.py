@@ -21,7 +21,7 @@ SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
 # RS256 for ID tokens alone (OpenID Connect Discovery §3): no access token is ever signed or read with it
 ID_TOKEN_ALGS = (*SIGNING_ALGS, "RS256")
 # What must not stay in a process's environment, where a debugger or a crash report would show it.
-SECRET_FIELDS = ("master_keys", "database_url", "redis_url")
+SECRET_FIELDS = ("master_keys", "database_url", "redis_url", "accounts_token")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -97,6 +97,10 @@ class Settings(LoginSettings):
     # certificates that vouch for those addresses in place of the system's: a PEM file
     outgoing_ca: Path | None = None
 
+    # where people's accounts are asked for, and the bearer token that goes there (docs/payments.md)
+    accounts_url: str = ""
+    accounts_token: SecretStr = SecretStr("")
+
     audit_anchor: Path | None = None
     audit_checkpoint_rows: int = Field(1000, ge=1)
     audit_checkpoint_seconds: int = Field(60, ge=1)
@@ -112,7 +116,7 @@ class Settings(LoginSettings):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri")
+    @field_validator("demo_url", "accounts_url", "service_documentation", "op_policy_uri", "op_tos_uri")
     @classmethod
     def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
@@ -182,8 +186,8 @@ class Settings(LoginSettings):
 
     @property
     def payments_open(self) -> bool:
-        """Whether payment_initiation may be asked for: in production never without a second factor."""
-        return self.profile == "dev" or self.payment_sca != "none"
+        """Whether payment_initiation may be asked for: where it is known from which accounts people pay."""
+        return self.profile == "dev" or bool(self.accounts_url)
 
     @property
     def master(self) -> crypto.MasterKeys:

@@ -9,6 +9,7 @@ from .db import Database, table_of
 from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
 from .models.factor import TotpSecret
+from .models.payment_evidence import PaymentEvidence
 from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
@@ -29,6 +30,7 @@ def purge(database: Database) -> dict[str, int]:
     for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, TotpSecret):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
+    gone["payment_evidence"] = _purge_table(database, table_of(PaymentEvidence))
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)
     return gone | _purge_authorizations(database)
 

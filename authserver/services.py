@@ -32,10 +32,12 @@ from .login import (
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
+from .login.payment_factors import PaymentFactors
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
+from .oauth.authorization_response import Rooms as AnswerRooms
 from .oauth.authorizations import Authorizations
 from .oauth.backchannel_logout import BackchannelLogout
 from .oauth.client_auth import ClientAuthenticator
@@ -48,8 +50,10 @@ from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
 from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.payment_evidence import PaymentEvidences
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
+from .oauth.sca_exemptions import Exemptions
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.subjects import Subjects
@@ -105,6 +109,9 @@ class Services:
     approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
+    payment_factors: PaymentFactors
+    payment_evidences: PaymentEvidences
+    exemptions: Exemptions
     revocations: Revocations
     end_session: EndSession
     backchannel_logout: BackchannelLogout
@@ -165,6 +172,9 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions,
         MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, tell),
     )
+    payment_factors = PaymentFactors(mfa, sessions, audit, settings.payment_sca)
+    payment_evidences = PaymentEvidences(database, master, audit)
+    exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
@@ -216,7 +226,7 @@ def build(app: Flask, settings: Settings) -> Services:
         factor_changes=FactorChanges(
             database, master, mfa, sessions, FactorRooms(audit, tell, passkeys, settings.operator_name)
         ),
-        steps=Steps(consents, subjects, mfa),
+        steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
         password_login=PasswordLogin(
             database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
         ),
@@ -230,9 +240,14 @@ def build(app: Flask, settings: Settings) -> Services:
         consents=consents,
         approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
-            settings.issuer, database, interactions, consents, authorizations, audit
+            settings.issuer,
+            database,
+            AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
         accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
+        payment_factors=payment_factors,
+        payment_evidences=payment_evidences,
+        exemptions=exemptions,
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
