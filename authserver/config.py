@@ -270,6 +270,8 @@ def refusals(settings: Settings) -> list[str]:
         reasons.append("SQLite serves one process; set AUTHSERVER_DATABASE_URL to PostgreSQL.")
     if not settings.redis_url.get_secret_value() and settings.workers > 1:
         reasons.append("Limits in memory count per process; set AUTHSERVER_REDIS_URL for several workers.")
+    if settings.accounts_url and urlsplit(settings.accounts_url).scheme != "https":
+        reasons.append("AUTHSERVER_ACCOUNTS_URL must be https in production.")
     if settings.argon2_memory_kib < 19456 and settings.argon2_time_cost < 3:
         reasons.append("AUTHSERVER_ARGON2_MEMORY_KIB is below 19456 with fewer than 3 passes.")
     return reasons

@@ -33,6 +33,7 @@ from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
+from .oauth import account_source
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
@@ -49,7 +50,7 @@ from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
-from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.payment import Accounts
 from .oauth.payment_evidence import PaymentEvidences
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
@@ -244,7 +245,7 @@ def build(app: Flask, settings: Settings) -> Services:
             database,
             AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
-        accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
+        accounts=account_source.of(settings, users),
         payment_factors=payment_factors,
         payment_evidences=payment_evidences,
         exemptions=exemptions,

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 
 import httpx
 from plugins.app import make_settings
+from plugins.factors import fresh_code, give_apps
 from plugins.people import hidden_fields
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -94,6 +95,7 @@ class Market:
         self.issuer.app = create_issuer(make_settings(self.directory, url, issuer=self.issuer.url))
         self.services = services_of(self.issuer.app)
         self.demo = demo.seed(self.services, path, self.site.port).content
+        give_apps(self.services)
         environ = {"PAYMENTS_DEMO": str(path), "SHOP_RECEIPT_BASE": self.receipt_base}
         self.shop_settings = ShopSettings.from_environ(environ)
         assert self.shop_settings is not None
@@ -110,6 +112,12 @@ class Market:
 
     def password(self, username: str) -> str:
         return next(str(user["password"]) for user in self.demo["users"] if user["username"] == username)
+
+    def code(self, username: str) -> str:
+        """A code of the person's authenticator app that was not used yet."""
+        user = self.services.users.find(username)
+        assert user is not None
+        return fresh_code(self.services, user.user_id)
 
     def payments(self) -> list[dict[str, Any]]:
         """What the payments API has made."""
@@ -177,7 +185,8 @@ class Buyer:
     def decide(self, asked: httpx.Response, decision: str = "approve", account: int = 0) -> str:
         """The bank's answer on its way to the shop: the callback's address, not opened yet."""
         accounts = re.findall(r'name="account" value="([^"]+)"', asked.text)
-        answer = self.submit(asked, "/consent", account=accounts[account], decision=decision)
+        given = {"account": accounts[account], "code": self.market.code(self.username)}
+        answer = self.submit(asked, "/consent", decision=decision, **given)
         assert answer.status_code == 303
         location = answer.headers["Location"]
         assert location.startswith(f"{self.shop}{CALLBACK}?"), location

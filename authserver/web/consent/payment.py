@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from ... import context, crypto
 from ...acr import PHISHING_RESISTANT
+from ...audit import Entry, Event
+from ...errors import Unavailable
 from ...interaction import Next
 from ...login import SessionView
 from ...login.mfa import Spent
@@ -24,6 +26,7 @@ from ...texts import Text
 from .. import csrf
 from ..guards import (
     SESSION,
+    Refused,
     allow_form_redirect,
     deliver,
     language,
@@ -54,9 +57,21 @@ class Question:
         """What they read, for the form and for the log."""
         return wording.shown(self.told)
 
+    def accounts(self) -> tuple[Account, ...]:
+        """What the payer may pay from; Refused while nobody tells."""
+        try:
+            return services().accounts.of(self.session.user_id)
+        except Unavailable as error:
+            entry = Entry(Event.DEPENDENCY_FAILED, "failed", error.dependency, user_id=self.session.user_id)
+            services().audit.record(entry)
+            title = Text("Your accounts cannot be shown now")
+            text = Text("Nothing was paid. Wait a moment and try again.")
+            again = (f"/authorize/resume?request={self.interaction.id}", Text("Try again"))
+            raise Refused(503, title, text, again) from error
+
     def account(self, iban: str) -> Account | None:
         """The payer's account of this number; never one that only the form knows."""
-        return next((a for a in services().accounts.of(self.session.user_id) if a.iban == iban), None)
+        return next((account for account in self.accounts() if account.iban == iban), None)
 
     def statement(self, account: Account, nonce: str) -> Statement:
         """What they approve by paying from ``account``."""
@@ -83,7 +98,7 @@ def page(question: Question, status: int = 200, **more: Any) -> Response:
         "txn": question.interaction.id,
         "shown": question.shown.digest,
         "user": rooms.users.get(question.session.user_id),
-        "accounts": rooms.accounts.of(question.session.user_id),
+        "accounts": question.accounts(),
         "exempt": not question.due.acr,
         "codes": bool(question.due.acr and codes and factors.totp),
         "passkeys": bool(question.due.acr and factors.passkeys),
