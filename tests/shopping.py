@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -84,6 +84,8 @@ class Market:
 
     directory: Path
     receipt_base: str = ""
+    # settings of the payments API other than the demo's
+    api: dict[str, Any] = field(default_factory=dict)
     issuer: Door = field(default_factory=lambda: Door("localhost"))
     site: Door = field(default_factory=lambda: Door("127.0.0.1"))
 
@@ -101,7 +103,7 @@ class Market:
         assert self.shop_settings is not None
         self.shop = merchant.create_shop(self.shop_settings)
         self.served = self.site.app = site.join(
-            self.shop, payments_api.create_app(Settings.from_demo(path, self.database))
+            self.shop, payments_api.create_app(replace(Settings.from_demo(path, self.database), **self.api))
         )
         return self
 
