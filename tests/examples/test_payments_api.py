@@ -427,9 +427,8 @@ ORDERED_IBAN = "DE89370400440532013000"
 def approved(**changes: Any) -> dict[str, Any]:
     """ORDER as a person approved it."""
     approval = {"id": "evidence-1", "digest": "digest-1"}
-    return {
-        "type": "payment_initiation", **ORDER, "debtorAccount": {"iban": DEBTOR}, "approval": approval, **changes,
-    }  # fmt: skip
+    usual = {**ORDER, "debtorAccount": {"iban": DEBTOR}, "approval": approval}
+    return {"type": "payment_initiation", **usual, **changes}
 
 
 def persons_token(issuer: Issuer, number: int = 1, sub: str = "alice", **changes: Any) -> str:
@@ -483,11 +482,8 @@ UNNAMED = {name: value for name, value in approved().items() if name != "approva
 def test_a_persons_token_pays_nothing_that_was_not_approved(
     client: Client, issuer: Issuer, settings: Settings, name: str
 ) -> None:
-    others = {
-        "no details at all": {"authorization_details": ...},
-        "no approval at all": {"authorization_details": [UNNAMED]},
-    }
-    changes = others.get(name) or {"authorization_details": NOT_APPROVED[name]}
+    others: dict[str, Any] = {"no details at all": ..., "no approval at all": [UNNAMED]}
+    changes = {"authorization_details": others[name] if name in others else NOT_APPROVED[name]}
     refused = post(client, persons_token(issuer, **changes))
     assert (refused.status_code, refused.json["error"]) == (403, "insufficient_scope")
     assert refused.json["error_description"] == (

@@ -58,18 +58,24 @@ users = table_of(User)
 
 
 def give_apps(services: Services) -> None:
-    """Everybody has an authenticator app, put where it rests: for tests of what comes after that."""
-    with services.database.writing() as connection:
+    """Everybody has an authenticator app: for tests of what comes after setting one up."""
+    with services.database.reading() as connection:
         having = select(secrets.c.user_id).where(secrets.c.confirmed_at.is_not(None))
-        for user_id in (
-            connection.execute(select(users.c.user_id).where(users.c.user_id.not_in(having))).scalars().all()
-        ):
-            totp_id, secret = crypto.identifier(), totp.new_secret()
-            values = {
-                "totp_id": totp_id, "user_id": user_id, "sid": "", "last_step": 0, "created_at": 1,
-                "confirmed_at": 1, "secret": services.master.seal(secret.encode(), place_of(totp_id)),
-            }  # fmt: skip
-            connection.execute(insert(secrets).values(values))
+        lacking = select(users.c.user_id).where(users.c.user_id.not_in(having))
+        user_ids = connection.execute(lacking).scalars().all()
+    for user_id in user_ids:
+        give_app(services, user_id)
+
+
+def give_app(services: Services, user_id: str) -> None:
+    """The person has an authenticator app, put where it rests."""
+    totp_id, secret = crypto.identifier(), totp.new_secret()
+    values = {
+        "totp_id": totp_id, "user_id": user_id, "sid": "", "last_step": 0, "created_at": 1, "confirmed_at": 1,
+        "secret": services.master.seal(secret.encode(), place_of(totp_id)),
+    }  # fmt: skip
+    with services.database.writing() as connection:
+        connection.execute(insert(secrets).values(values))
 
 
 def fresh_code(services: Services, user_id: str) -> str:
