@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from . import crypto
 from .login_settings import LoginSettings
+from .messaging import Messaging, messaging_refusals
 
 PREFIX = "AUTHSERVER_"
 SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
@@ -34,7 +35,7 @@ class SettingsRefused(Exception):
         self.reasons = reasons
 
 
-class Settings(LoginSettings):
+class Settings(LoginSettings, Messaging):
     """Every setting, named ``AUTHSERVER_`` and the field in capitals; times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -116,7 +117,9 @@ class Settings(LoginSettings):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url", "accounts_url", "service_documentation", "op_policy_uri", "op_tos_uri")
+    @field_validator(
+        "demo_url", "accounts_url", "service_documentation", "op_policy_uri", "op_tos_uri", "sms_url"
+    )
     @classmethod
     def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
@@ -245,6 +248,7 @@ def refusals(settings: Settings) -> list[str]:
     reasons = []
     if settings.client_address_header and not settings.trusted_peers:
         reasons.append("AUTHSERVER_CLIENT_ADDRESS_HEADER needs AUTHSERVER_TRUSTED_PEERS: who may send it.")
+    reasons += messaging_refusals(settings, production=settings.profile == "production")
     if settings.profile == "dev":
         if not settings.loopback:
             reasons.append(

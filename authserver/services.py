@@ -18,6 +18,7 @@ from .group_commit import GroupCommit
 from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    EmailOtp,
     FactorChanges,
     LoginLimits,
     Mfa,
@@ -27,12 +28,16 @@ from .login import (
     PasswordReset,
     PasswordRules,
     Policy,
+    ResetRequests,
     Sessions,
 )
+from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
+from .login.reset_requests import Rooms as ResetRooms
+from .mail import Mail
 from .oauth import account_source
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
@@ -64,7 +69,7 @@ from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, Users
+from .users import Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +89,7 @@ class Services:
     sealer: Sealer
     keys: KeyStore
     rotation: Rotation
+    mail: Mail
     replay: ReplayGuard
     outgoing: Outgoing
     throttle: Throttle
@@ -95,7 +101,10 @@ class Services:
     links: Links
     sessions: Sessions
     login_limits: LoginLimits
+    lock_notices: LockNotices
     mfa: Mfa
+    email_otp: EmailOtp
+    reset_requests: ResetRequests
     factor_changes: FactorChanges
     steps: Steps
     password_login: PasswordLogin
@@ -135,6 +144,7 @@ def build(app: Flask, settings: Settings) -> Services:
         anchor=settings.audit_anchor,
         checkpoint_every=(settings.audit_checkpoint_rows, settings.audit_checkpoint_seconds),
     )
+    mail = Mail(settings, database, master, audit, Outgoing(settings))
     throttle = Throttle(settings, database, versions, audit)
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
@@ -161,17 +171,17 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions.end_all_in(connection, user_id, reason)
 
     users = Users(database, versions, audit, person_ends)
-    links = Links(database, versions, users, audit)
+    links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    tell, passkeys = _tell, _NoPasskeys()
+    passkeys = _NoPasskeys()
     mfa = Mfa(
         database,
         master,
         users,
         sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, tell),
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
     )
     payment_factors = PaymentFactors(mfa, sessions, audit, settings.payment_sca)
     payment_evidences = PaymentEvidences(database, master, audit)
@@ -212,6 +222,7 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=rotation,
+        mail=mail,
         replay=replay,
         outgoing=outgoing,
         throttle=throttle,
@@ -223,17 +234,26 @@ def build(app: Flask, settings: Settings) -> Services:
         links=links,
         sessions=sessions,
         login_limits=login_limits,
+        lock_notices=LockNotices(database, mail),
         mfa=mfa,
+        email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
+        reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=FactorChanges(
-            database, master, mfa, sessions, FactorRooms(audit, tell, passkeys, settings.operator_name)
+            database,
+            master,
+            mfa,
+            sessions,
+            FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
         ),
         steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
         password_login=PasswordLogin(
             database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
         ),
         password_rules=PasswordRules(audit, settings),
-        password_reset=PasswordReset(links, passwords),
-        password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
+        password_reset=PasswordReset(links, passwords, mfa),
+        password_change=PasswordChange(
+            database, users, links, passwords, sessions, login_limits, mail.queue_in
+        ),
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -263,7 +283,3 @@ class _NoPasskeys:
 
     def forget_in(self, _connection: Connection, _user_id: str) -> None:
         pass
-
-
-def _tell(_connection: Connection, _user_id: str, _what: str) -> None:
-    pass

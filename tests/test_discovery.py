@@ -28,7 +28,8 @@ PAGES = {
     "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
     "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
-    "/account/totp/remove", "/account/recovery-codes",
+    "/account/totp/remove", "/account/recovery-codes", "/confirm-device", "/confirm-device/send",
+    "/password/forgot",
 }  # fmt: skip
 
 

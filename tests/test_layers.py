@@ -13,11 +13,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 FLOORS: list[list[str]] = [
     [
         "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "login_settings",
-        "config", "logs", "process_lock", "visible_text", "acr",
+        "messaging", "config", "logs", "process_lock", "visible_text", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
-        "metrics", "outgoing", "jws", "jwks", "audit", "keys", "ip_allowlist", "counters", "throttle",
+        "metrics", "outgoing", "jws", "jwks", "audit", "keys", "mail", "ip_allowlist", "counters", "throttle",
         "tiers", "replay", "users", "partners", "clients",
     ],
     ["login", "oauth"],
@@ -36,7 +36,7 @@ LIBRARIES = {
     "limits": {"throttle"},
     "flask": {"db", "throttle", "web", "app"},
     "flask_babel": {"web"},
-    "babel": {"web"},
+    "babel": {"mail", "web"},
     "argon2": {"clients", "login"},
     "pyotp": {"login"},
     "segno": {"web"},

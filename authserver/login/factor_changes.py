@@ -15,9 +15,10 @@ from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..models.factor import TotpSecret
 from ..models.user import User
+from ..texts import Text
 from ..users import Attempts
 from . import recovery_codes, totp
-from .mfa import AMR_TOTP, Factors, Mfa, Passkeys, Spent, Tell, place_of
+from .mfa import AMR_TOTP, APP, Factors, Mfa, Passkeys, Spent, Tell, place_of
 from .session import Sessions
 from .session_view import Proof, SessionView
 
@@ -25,6 +26,8 @@ table = table_of(TotpSecret)
 users = table_of(User)
 
 PENDING_SECONDS = 600
+# what messages call every second factor together
+ALL = Text("All second factors")
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class FactorChanges:
                 mine = (table.c.user_id == session.user_id) & (table.c.totp_id == totp_id)
                 mine &= table.c.confirmed_at.is_not(None)
                 if connection.execute(delete(table).where(mine)).rowcount == 1:
-                    self.removed_in(connection, session, "totp")
+                    self.removed_in(connection, session, "totp", APP)
                     return True
                 fault = "unknown_factor"
         return self._not_removed(session, fault)
@@ -137,7 +140,7 @@ class FactorChanges:
                 return None
             codes = recovery_codes.replace_in(connection, session.user_id)
             self._record_in(connection, session, Event.MFA_ENROLLED, "recovery_code")
-            self._tell(connection, session.user_id, "recovery_codes_renewed")
+            self._tell(connection, session.user_id, "recovery_codes_renewed", {})
         return codes
 
     def reset(self, user_id: str) -> bool:
@@ -154,7 +157,7 @@ class FactorChanges:
             self._passkeys.forget_in(connection, user_id)
             self._sessions.end_all_in(connection, user_id, "factors_reset")
             self._audit.record_in(connection, Entry(Event.MFA_REMOVED, reason="by_operator", user_id=user_id))
-            self._tell(connection, user_id, "factor_removed")
+            self._tell(connection, user_id, "factor_removed", {"factor": ALL})
         return True
 
     def allowed(self, session: SessionView, kind: str, factors: Factors | None = None) -> bool:
@@ -164,10 +167,10 @@ class FactorChanges:
             return False
         return True
 
-    def enrolled_in(self, connection: Connection, session: SessionView, kind: str) -> list[str]:
-        """What follows from a new factor: the event, a mail, and recovery codes for who had none."""
+    def enrolled_in(self, connection: Connection, session: SessionView, kind: str, name: str) -> list[str]:
+        """What follows from a new factor of this ``name``: event, mail, recovery codes if there were none."""
         self._record_in(connection, session, Event.MFA_ENROLLED, kind)
-        self._tell(connection, session.user_id, "factor_added")
+        self._tell(connection, session.user_id, "factor_added", {"factor": name})
         if recovery_codes.left(connection, session.user_id):
             return []
         return recovery_codes.replace_in(connection, session.user_id)
@@ -181,10 +184,10 @@ class FactorChanges:
             return "session_stale"
         return "last_factor" if factors.strong < 2 else ""
 
-    def removed_in(self, connection: Connection, session: SessionView, kind: str) -> None:
-        """What follows from a factor that has gone: the event and a mail."""
+    def removed_in(self, connection: Connection, session: SessionView, kind: str, name: str) -> None:
+        """What follows from the factor of this ``name`` having gone: the event and a mail."""
         self._record_in(connection, session, Event.MFA_REMOVED, kind)
-        self._tell(connection, session.user_id, "factor_removed")
+        self._tell(connection, session.user_id, "factor_removed", {"factor": name})
 
     def not_removed(self, session: SessionView, kind: str, reason: str) -> None:
         """A factor that must stay was to be removed: that is on record."""
@@ -206,7 +209,7 @@ class FactorChanges:
             raise Spent
         others = (table.c.user_id == session.user_id) & (table.c.totp_id != totp_id)
         connection.execute(delete(table).where(others))
-        return Enrolled(cookie, self.enrolled_in(connection, session, "totp"))
+        return Enrolled(cookie, self.enrolled_in(connection, session, "totp", APP))
 
     def _stale(self, session: SessionView, factors: Factors | None = None) -> bool:
         return not self._mfa.fresh(session, factors or self._mfa.factors(session.user_id))

@@ -6,9 +6,9 @@ Every guess is an attempt at the person, counted before it is judged, over all f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, select, update
 
@@ -16,6 +16,7 @@ from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..models.factor import TotpSecret
+from ..texts import Text
 from ..users import Attempts, UserRecord, Users
 from . import recovery_codes, totp
 from .limits import LoginLimits
@@ -31,8 +32,10 @@ AMR_TOTP = ("otp", "mfa")  # RFC 8176 §2
 # a code from a sheet of paper has no name of its own there
 AMR_RECOVERY_CODE = ("mfa",)
 
-# a note to a person by mail: (connection, user_id, what happened)
-Tell = Callable[[Connection, str, str], None]
+# a message to a person, sent with the transaction: (connection, user_id, its template, values)
+Tell = Callable[[Connection, str, str, Mapping[str, Any]], object]
+# what messages call an authenticator app
+APP = Text("Authenticator app")
 
 
 class Passkeys(Protocol):
@@ -183,7 +186,8 @@ class Mfa:
             if connection.execute(update(table).where(unspent).values(values)).rowcount != 1:
                 raise Spent
         elif recovery_codes.spend_in(connection, judged.digest):
-            self._tell(connection, judged.user_id, "recovery_code_used")
+            left = recovery_codes.left(connection, judged.user_id)
+            self._tell(connection, judged.user_id, "recovery_code_used", {"left": left})
         else:
             raise Spent
 

@@ -91,7 +91,8 @@ def confirm_totp() -> Response:
     enrolled = changes.confirm_totp(session, totp_id, fields.get("code", ""))
     if enrolled is None:
         begun = changes.pending_totp(session, totp_id, user.username)
-        if begun is None:
+        mfa = services().mfa
+        if begun is None or not mfa.fresh(session, mfa.factors(session.user_id)):
             raise _not_fresh()
         return _totp_page(begun, onward, 400, WRONG_CODE)
     path = onward.path if onward.fields else "/account/security?notice=totp_added"

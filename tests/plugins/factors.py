@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from flask import Flask
 from sqlalchemy import insert, select, update
+from werkzeug.test import TestResponse
 
 from authserver import acr, clock, crypto
 from authserver.app import services_of
@@ -13,9 +15,15 @@ from authserver.db import table_of
 from authserver.login import totp
 from authserver.login.mfa import place_of
 from authserver.models.factor import TotpSecret
+from authserver.models.outbox import Outbox
 from authserver.models.user import User
 from authserver.services import Services
-from plugins.people import Browser
+
+from .people import Browser
+
+SECURITY = "/account/security"
+secrets = table_of(TotpSecret)
+users = table_of(User)
 
 
 @dataclass
@@ -51,10 +59,6 @@ def give_totp(app: Flask, user_id: str) -> Enrolled:
     assert done is not None
     sessions.end(session.sid, "logout")
     return Enrolled(authenticator, done.codes)
-
-
-secrets = table_of(TotpSecret)
-users = table_of(User)
 
 
 def give_apps(services: Services) -> None:
@@ -96,5 +100,31 @@ def code_for(services: Services, cookie: str | None) -> str:
 def sign_in(browser: Browser, username: str = "alice") -> None:
     """The person of ``give_apps`` is logged in, by password and code."""
     assert browser.log_in(username).status_code == 303
-    code = code_for(services_of(browser.app), browser.cookie("sid"))
-    assert browser.submit(browser.get("/mfa"), "/mfa", code=code).status_code == 303
+    assert prove(browser, code_for(services_of(browser.app), browser.cookie("sid"))).status_code == 303
+
+
+def prove(browser: Browser, code: str, factor: str = "totp") -> TestResponse:
+    """The answer to a code of this kind on the page that asks for a second factor."""
+    page = browser.get("/mfa")
+    return browser.submit(page, "/mfa", code=code, factor=factor)
+
+
+def begin(browser: Browser) -> tuple[TestResponse, App]:
+    """The page that shows a new secret, and an app that has read it."""
+    page = browser.submit(browser.get(SECURITY), "/account/totp")
+    found = re.search(r"<code>([A-Z2-7 ]{39})</code>", page.text)
+    assert found
+    return page, App(found[1].replace(" ", ""))
+
+
+def codes_of(page: TestResponse) -> list[str]:
+    """The recovery codes that a page shows."""
+    return re.findall(r"<li><code>([0-9A-Z-]{29})</code>", page.text)
+
+
+def told(app: Flask, user_id: str) -> list[str]:
+    """The templates of the messages that wait for the person, the oldest first."""
+    outbox = table_of(Outbox)
+    query = select(outbox.c.template).where(outbox.c.user_id == user_id).order_by(outbox.c.created_at)
+    with services_of(app).database.reading() as connection:
+        return list(connection.execute(query).scalars())

@@ -10,16 +10,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from plugins.app import Moving, World
-from plugins.factors import App, Enrolled, give_totp
+from plugins.factors import SECURITY, App, Enrolled, begin, codes_of, give_totp, prove
 from plugins.people import Browser, add_user, hidden_fields
 from sqlalchemy import select
-from werkzeug.test import TestResponse
 
 from authserver import acr
 from authserver.app import services_of
 from authserver.db import Base
-
-SECURITY = "/account/security"
 
 
 @pytest.fixture
@@ -31,11 +28,6 @@ def enrolled(browser: Browser, moving_clock: Moving) -> Enrolled:
     return given
 
 
-def prove(browser: Browser, code: str, factor: str = "totp") -> TestResponse:
-    page = browser.get("/mfa")
-    return browser.submit(page, "/mfa", code=code, factor=factor)
-
-
 def events(browser: Browser, prefix: str = "mfa.") -> list[tuple[str, str]]:
     rows = World(browser.app, services_of(browser.app)).events()
     return [(row["event"], row["reason"]) for row in rows if row["event"].startswith(prefix)]
@@ -45,13 +37,6 @@ def everything(browser: Browser) -> str:
     """All that rests in the database."""
     with services_of(browser.app).database.reading() as connection:
         return str([connection.execute(select(table)).all() for table in Base.metadata.sorted_tables])
-
-
-def begin(browser: Browser) -> tuple[TestResponse, App]:
-    page = browser.submit(browser.get(SECURITY), "/account/totp")
-    found = re.search(r"<code>([A-Z2-7 ]{39})</code>", page.text)
-    assert found
-    return page, App(found[1].replace(" ", ""))
 
 
 def test_whoever_has_a_second_factor_is_asked_for_it(browser: Browser, enrolled: Enrolled) -> None:
@@ -143,7 +128,7 @@ def test_secrets_rest_sealed_and_are_shown_once(browser: Browser) -> None:
     assert page.headers["Cache-Control"] == "no-store"
     assert "<svg" in page.text
     answer = browser.submit(page, "/account/totp/confirm", code=app.code())
-    codes = re.findall(r"<li><code>([0-9A-Z-]{29})</code>", answer.text)
+    codes = codes_of(answer)
     assert len(set(codes)) == 10
     dump = everything(browser)
     shown = "".join(browser.get(path).text for path in ("/account", SECURITY))
@@ -229,7 +214,7 @@ def test_new_recovery_codes_void_the_old(browser: Browser, enrolled: Enrolled) -
     browser.log_in()
     prove(browser, enrolled.app.code())
     answer = browser.submit(browser.get(SECURITY), "/account/recovery-codes")
-    codes = re.findall(r"<li><code>([0-9A-Z-]{29})</code>", answer.text)
+    codes = codes_of(answer)
     assert len(codes) == 10
     for code, status in ((enrolled.codes[0], 401), (codes[0], 303)):
         other = Browser(browser.app)

@@ -9,6 +9,7 @@ from unittest import mock
 from urllib.parse import urlencode
 
 from asking import CALLBACK, answer, decide, follow
+from plugins.factors import SECURITY, begin, give_totp, prove
 from plugins.people import PASSWORD, Browser, hidden_fields
 from registering import call, manage
 from sqlalchemy import exc
@@ -30,6 +31,7 @@ from ._pages import (
     check_page,
     copy_of,
     forms,
+    keep_cookies_secret,
     nothing_changes,
     own_fields,
     pages,
@@ -52,7 +54,12 @@ class _Scene:
         alice = person(run)
         person(run, "mallory")
         register(run, "shop")
-        self.held, self.elsewhere = browser(run, "alice"), browser(run, "alice")
+        given = give_totp(run.world.app, alice)
+        run.secrets |= {given.app.secret, *given.codes}
+        self.held, self.elsewhere, half = (browser(run, "alice") for _ in range(3))
+        for held, code in zip((self.held, self.elsewhere), given.codes, strict=False):
+            assert prove(held, code, "recovery_code").status_code == 303
+            keep_cookies_secret(run, held)
         allowed = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop'))}"))
         assert "code" in answer(decide(self.held, allowed))
         paid = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
@@ -64,8 +71,16 @@ class _Scene:
         token = services.links.make(alice, "reset")
         run.secrets.add(token)
         login = self.held.get(f"/authorize?{urlencode(asked('shop', prompt='login'))}")
-        paths = ("/account", "/account/password", "/logout", "/end_session", f"/enrol?token={token}")
-        shown = [page, follow(self.held, login), *map(self.held.get, paths)]
+        paths = (
+            "/account",
+            SECURITY,
+            "/account/password",
+            "/logout",
+            "/end_session",
+            f"/enrol?token={token}",
+        )
+        shown = [page, follow(self.held, login), *map(self.held.get, paths), half.get("/mfa")]
+        shown.append(begin(self.held)[0])
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
         other = next(
             s
