@@ -30,12 +30,14 @@ from .login import (
     Policy,
     ResetRequests,
     Sessions,
+    webauthn,
 )
 from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
+from .login.payment_factors import Rooms as PaymentRooms
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
 from .oauth import account_source
@@ -69,7 +71,7 @@ from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, LockNotices, Users
+from .users import Attempts, Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +177,9 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    passkeys = _NoPasskeys()
+    passkeys = _Passkeys(database)
+    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
+    signatures = webauthn.Assertions(database, users, audit, party, lambda *told: None)
     mfa = Mfa(
         database,
         master,
@@ -183,7 +187,9 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions,
         MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
     )
-    payment_factors = PaymentFactors(mfa, sessions, audit, settings.payment_sca)
+    payment_factors = PaymentFactors(
+        PaymentRooms(mfa, sessions, signatures, Attempts(database), audit), settings.payment_sca
+    )
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
@@ -277,9 +283,6 @@ def build(app: Flask, settings: Settings) -> Services:
     )
 
 
-class _NoPasskeys:
-    def count_in(self, _connection: Connection, _user_id: str) -> int:
-        return 0
-
+class _Passkeys(webauthn.Credentials):
     def forget_in(self, _connection: Connection, _user_id: str) -> None:
         pass

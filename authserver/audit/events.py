@@ -90,3 +90,4 @@ class Event(StrEnum):
     USER_LINK_REJECTED = "user.link.rejected"
     USER_PHONE_CHANGED = "user.phone.changed"
     USER_STATE_CHANGED = "user.state.changed"
+    WEBAUTHN_REJECTED = "webauthn.rejected"

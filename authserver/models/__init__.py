@@ -20,6 +20,7 @@ from . import (
     subject,
     token,
     user,
+    webauthn,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "subject",
     "token",
     "user",
+    "webauthn",
 ]

@@ -15,11 +15,11 @@ from .. import compact_json
 from ..config import Settings
 from ..errors import Unavailable
 from ..outgoing import AT_ONCE, Failed, Outgoing, Refused
+from ..strict_json import read
 from ..users import Users
 from ..visible_text import shows
 from .iso4217 import DECIMALS
 from .payment import MAX_NAME, Account, Accounts, DemoAccounts, NoAccounts, valid_iban
-from .strict_json import read
 
 OK = 200
 MOST = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 
 from ... import clock
 from ...interaction import Step
@@ -65,6 +65,29 @@ def answer() -> Response:
         # answered meanwhile, in another tab or by a second click: the page says so
         claim(interaction.id)
         return _resume(interaction)
+
+
+@blueprint.post("/consent/payment-challenge", provide_automatic_options=False)
+def challenge() -> Response:
+    """JSON for the page's script: what to ask a passkey with. 409 when the page is no longer what is due."""
+    within_limits("resume")
+    fields = csrf.check(PURPOSE)
+    interaction = claim(fields.get("txn"))
+    session = started_session()
+    due = services().steps.due(interaction, session, clock.now())
+    if session is None or due.step is not Step.APPROVE_PAYMENT or not due.acr:
+        return _no_challenge(409)
+    question = Question(interaction, session, due, wording.asked(interaction))
+    if fields.get("shown") != question.shown.digest:
+        return _no_challenge(409)
+    account = question.account(fields.get("account", ""))
+    return _no_challenge(400) if account is None else payment.challenge(question, account)
+
+
+def _no_challenge(status: int) -> Response:
+    response = jsonify(error="reload")
+    response.status_code = status
+    return response
 
 
 def _decided(question: Question, fields: dict[str, str]) -> Response:

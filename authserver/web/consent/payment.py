@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response
+from flask import Response, jsonify
 from sqlalchemy import Connection
 
 from ... import context, crypto
@@ -43,6 +43,11 @@ FAILED = Text(
 )
 
 
+PASSKEY_FAILED = Text(
+    "That did not work, and nothing was paid. Read the page again, and use your passkey once more."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A payment before its payer: the request, their session, what is due, and what the page tells."""
@@ -56,6 +61,11 @@ class Question:
     def shown(self) -> Shown:
         """What they read, for the form and for the log."""
         return wording.shown(self.told)
+
+    @property
+    def codes(self) -> bool:
+        """Whether a code approves it."""
+        return services().payment_factors.codes and self.due.acr != PHISHING_RESISTANT
 
     def accounts(self) -> tuple[Account, ...]:
         """What the payer may pay from; Refused while nobody tells."""
@@ -93,14 +103,13 @@ def page(question: Question, status: int = 200, **more: Any) -> Response:
     allow_form_redirect()
     rooms = services()
     factors = rooms.mfa.factors(question.session.user_id)
-    codes = rooms.payment_factors.codes and question.due.acr != PHISHING_RESISTANT
     values: dict[str, Any] = {
         "txn": question.interaction.id,
         "shown": question.shown.digest,
         "user": rooms.users.get(question.session.user_id),
         "accounts": question.accounts(),
         "exempt": not question.due.acr,
-        "codes": bool(question.due.acr and codes and factors.totp),
+        "codes": bool(question.due.acr and question.codes and factors.totp),
         "passkeys": bool(question.due.acr and factors.passkeys),
         **question.told,
         **more,
@@ -117,21 +126,38 @@ def approve(question: Question, fields: dict[str, str]) -> Response:
         return _answer(question, _exempt(question, account))
     if refused := too_many_tries():
         return refused
-    statement = question.statement(account, new_nonce())
-    proved = services().payment_factors.by_code(question.session, fields.get("code", ""))
+    by_passkey = bool(fields.get("assertion"))
+    error = PASSKEY_FAILED if by_passkey else FAILED
+    statement = question.statement(account, fields.get("nonce", "") if by_passkey else new_nonce())
+    proved = _proved(question, statement, fields)
     if proved is None:
-        return page(question, 401, chosen=account.iban, error=FAILED)
+        return page(question, 401, chosen=account.iban, error=error)
     try:
         response = _answer(question, _approval(statement, proved))
     except Spent:
         services().payment_factors.replayed(proved)
-        return page(question, 401, chosen=account.iban, error=FAILED)
+        return page(question, 401, chosen=account.iban, error=error)
     except Ended as error:
         raise Late from error
     services().login_limits.succeeded(context.current.get().address)
     set_cookie(response, SESSION, proved.cookie)
     csrf.renew()
     return response
+
+
+def challenge(question: Question, account: Account) -> Response:
+    """What the browser asks a passkey with: a challenge for exactly what is shown, paid from ``account``."""
+    statement = question.statement(account, new_nonce())
+    options = services().payment_factors.options(question.session, statement.challenge)
+    return jsonify(nonce=statement.nonce, publicKey=options)
+
+
+def _proved(question: Question, statement: Statement, fields: dict[str, str]) -> Proved | None:
+    """What was proved for the statement; None if nothing, or not by what approves it."""
+    factors = services().payment_factors
+    if assertion := fields.get("assertion"):
+        return factors.by_passkey(question.session, assertion, statement.challenge)
+    return factors.by_code(question.session, fields.get("code", "")) if question.codes else None
 
 
 def _answer(question: Question, approval: Approval) -> Response:
