@@ -12,6 +12,7 @@ from . import (
     one_time_code,
     outbox,
     partner,
+    payment_evidence,
     replay,
     scope,
     session,
@@ -19,6 +20,7 @@ from . import (
     subject,
     token,
     user,
+    webauthn,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "one_time_code",
     "outbox",
     "partner",
+    "payment_evidence",
     "replay",
     "scope",
     "session",
@@ -40,4 +43,5 @@ __all__ = [
     "subject",
     "token",
     "user",
+    "webauthn",
 ]
