@@ -232,7 +232,7 @@ def _fault(kind: str, name: str, message: str) -> str:
 
 
 def _split(name: str, value: str) -> Any:
-    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages"):
+    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages", "staff_groups"):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 

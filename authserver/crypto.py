@@ -86,6 +86,16 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def sha256_begun() -> hashlib._Hash:
+    """A SHA-256 that is fed piece by piece, for what is too large to hold."""
+    return hashlib.sha256()
+
+
+def sha1_of_lists(data: bytes) -> bytes:
+    """SHA-1, under which others publish what is to be looked up; it protects nothing here."""
+    return hashlib.sha1(data, usedforsecurity=False).digest()
+
+
 def sha512(data: bytes) -> bytes:
     """SHA-512 of ``data``."""
     return hashlib.sha512(data).digest()

@@ -27,5 +27,12 @@ class LoginSettings(Appearance):
     # rules of who must prove how much (docs/second-factors.md): a TOML file
     factor_policy: Path | None = None
 
+    # what `authserver passwords import` makes of lists of breached passwords
+    breached_passwords: Path | None = None
+    # groups whose people work here or for partners; PCI DSS 8 is for their passwords, not for customers'
+    staff_groups: tuple[str, ...] = ("operators", "partners")
+    # passkey_only: whoever of them has a passkey has no use of a password any more
+    staff_passwords: Literal["pci_dss", "passkey_only"] = "pci_dss"
+
     # the second factor of payments; none is for demonstrations, where nobody's money moves
     payment_sca: Literal["none"] = "none"
