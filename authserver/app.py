@@ -100,6 +100,9 @@ def serving_app() -> Flask:
     app = create_app(settings)
     services = services_of(app)
     app.extensions[EDGE].warm()
+    breached = services.password_rules.breached
+    # under `authserver serve` its command has read the whole filter
+    breached.open() if settings.workers else breached.verify()
     jobs = Jobs(services)
     jobs.start()
     atexit.register(jobs.stop)

@@ -30,6 +30,8 @@ from .login import (
     Policy,
     ResetRequests,
     Sessions,
+    Staff,
+    UnusedAccounts,
 )
 from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as FactorRooms
@@ -104,6 +106,7 @@ class Services:
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
+    unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
     subjects: Subjects
@@ -162,7 +165,8 @@ def build(app: Flask, settings: Settings) -> Services:
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
 
-    users = Users(database, versions, audit, person_ends)
+    staff = Staff(settings)
+    users = Users(database, versions, audit, person_ends, staff.groups)
     links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
@@ -176,6 +180,8 @@ def build(app: Flask, settings: Settings) -> Services:
         MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
     )
     passwords = PasswordHasher(settings)
+    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
+    unused_accounts = UnusedAccounts(database, users, staff)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -236,12 +242,17 @@ def build(app: Flask, settings: Settings) -> Services:
         ),
         steps=Steps(consents, subjects, mfa),
         password_login=PasswordLogin(
-            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
+            database,
+            passwords,
+            LoginRooms(
+                users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
+            ),
         ),
-        password_rules=PasswordRules(audit, settings),
-        password_reset=PasswordReset(links, passwords, mfa),
+        password_rules=password_rules,
+        unused_accounts=unused_accounts,
+        password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in
+            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
         ),
         subjects=subjects,
         authorizations=authorizations,

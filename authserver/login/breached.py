@@ -19,15 +19,15 @@ class Breached:
 
     def __contains__(self, password: str) -> bool:
         """Whether ``password`` is in the list. A filter that was replaced counts from the next look on."""
-        filter_ = self._current()
+        filter_ = self.open()
         return filter_ is not None and password in filter_
 
     def verify(self) -> None:
         """The filter is whole, if one is set; FilterRefused otherwise. Reads all of it."""
-        if self._path is not None:
-            BreachFilter(self._path).verify()
+        if filter_ := self.open():
+            filter_.verify()
 
-    def _current(self) -> BreachFilter | None:
+    def open(self) -> BreachFilter | None:
         """The newest filter that can be used; FilterRefused if none ever could."""
         if self._path is None:
             return None

@@ -12,6 +12,8 @@ from ..acr import reaches
 class SessionView:
     """A session, which counts once its ``acr`` is at ``demand`` and its device need not ``confirm`` itself.
 
+    Nor does it while the person must ``change_password``.
+
     ``digest`` is that of its cookie; ``auth_time`` is when the person last proved who they are
     by a password or a passkey. One that is not ``active`` reads nobody's pages any more, but what was opened
     from it goes on.
@@ -30,10 +32,16 @@ class SessionView:
     demand: str = ""
     confirm: bool = False
     active: bool = True
+    change_password: bool = False
 
     @property
     def complete(self) -> bool:
-        """Whether the person has proved all that this login needs: until then it opens nothing."""
+        """Whether the person has done all that this login needs: until then it opens nothing."""
+        return self.proved and not self.change_password
+
+    @property
+    def proved(self) -> bool:
+        """Whether they have proved all that it needs."""
         return not self.confirm and reaches(self.acr, self.demand)
 
 
@@ -48,6 +56,7 @@ class Login:
     user_agent: str
     demand: str = ""
     confirm: bool = False
+    change_password: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,6 @@ class Proof:
 def view_of(row: Any, active: bool = True) -> SessionView:
     """The session in a row."""
     names: tuple[str, ...] = ("sid", "user_id", "acr", "auth_time", "created_at", "last_seen_at")
-    names += ("client_ip", "user_agent", "demand", "confirm")
+    names += ("client_ip", "user_agent", "demand", "confirm", "change_password")
     own = {name: row[name] for name in names}
     return SessionView(amr=tuple(row["amr"]), digest=row["digest"], active=active, **own)
