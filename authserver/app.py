@@ -100,9 +100,9 @@ def serving_app() -> Flask:
     app = create_app(settings)
     services = services_of(app)
     app.extensions[EDGE].warm()
-    breached = services.password_rules.breached
-    # under `authserver serve` its command has read the whole filter
-    breached.open() if settings.workers else breached.verify()
+    if not settings.workers:
+        # `authserver serve` does it once for its workers
+        services.password_rules.breached.verify()
     jobs = Jobs(services)
     jobs.start()
     atexit.register(jobs.stop)

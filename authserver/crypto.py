@@ -10,6 +10,7 @@ import os
 import secrets
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -86,13 +87,15 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def sha256_begun() -> hashlib._Hash:
-    """A SHA-256 that is fed piece by piece, for what is too large to hold."""
-    return hashlib.sha256()
+def sha256_of_file(path: Path, offset: int) -> bytes:
+    """SHA-256 of a file from ``offset`` on."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return hashlib.file_digest(file, "sha256").digest()
 
 
-def sha1_of_lists(data: bytes) -> bytes:
-    """SHA-1, under which others publish what is to be looked up; it protects nothing here."""
+def sha1(data: bytes) -> bytes:
+    """SHA-1 of ``data``: for lists of breached passwords, which are kept under it, and for nothing else."""
     return hashlib.sha1(data, usedforsecurity=False).digest()
 
 

@@ -163,19 +163,18 @@ def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) ->
 
 
 def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, wanted: str) -> Next | None:
-    """What the person must do besides, or None."""
-    if session.change_password:
-        # by who has proved all that the login needs, also where a payment would ask for a factor later
-        wanted = acr.highest(wanted, session.demand)
-    elif request.payment is not None:
+    """What the person must prove besides, or None."""
+    if request.payment is not None and not session.change_password:
         return None
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE, "new_device")
-    if not acr.reaches(session.acr, wanted):
-        # a factor is added by who has proved all that they have
-        proved = acr.reaches(session.acr, person.highest)
-        return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)
-    return Next(Step.CHANGE_PASSWORD, "password") if session.change_password else None
+    if session.change_password:
+        wanted = acr.highest(wanted, session.demand)
+    if acr.reaches(session.acr, wanted):
+        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
+    # a factor is added by who has proved all that they have
+    proved = acr.reaches(session.acr, person.highest)
+    return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)
 
 
 def _login_due(

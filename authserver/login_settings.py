@@ -24,11 +24,12 @@ class LoginSettings(Appearance):
     session_lifetime: int = Field(43_200, ge=300, le=86_400)
     sessions_per_user: int = Field(20, ge=1, le=1000)
 
+    # passwords that were in breaches, as `authserver passwords import` writes them
+    breached_passwords: Path | None = None
+
     # rules of who must prove how much (docs/second-factors.md): a TOML file
     factor_policy: Path | None = None
 
-    # what `authserver passwords import` makes of lists of breached passwords
-    breached_passwords: Path | None = None
     # groups whose people work here or for partners; PCI DSS 8 is for their passwords, not for customers'
     staff_groups: tuple[str, ...] = ("operators", "partners")
     # passkey_only: whoever of them has a passkey has no use of a password any more

@@ -33,10 +33,10 @@ MIN_WORD = 4
 
 TOO_LONG = Text("Use at most %(number)s characters.", number=MAX_LENGTH)
 NO_MIX = Text("Use both letters and digits: an account of staff needs them.")
-BREACHED = Text("This password is known from a data breach, so others will try it. Choose another one.")
 REUSED = Text("You had this password before. Choose one that is none of your last four.")
 PASSKEY_ONLY = Text("You sign in with your passkey alone. There is no password to set.")
 COMMON = Text("This password is among the first that others would try. Choose another one.")
+BREACHED = Text("This password became known in a breach of some other service. Choose another one.")
 OWN_WORDS = Text("Leave your name, your e-mail address and the name of this service out of it.")
 SAME = Text("That is the password you have. Choose another one.")
 DIFFERENT = Text("The two passwords differ. Type the same one twice.")

@@ -10,7 +10,7 @@ from ..texts import Text
 from ..users import UserRecord
 from ..users.past_passwords import kept
 from . import password_policy
-from .breached import Breached
+from .breached import BreachedPasswords
 from .mfa import Mfa
 from .password import PasswordHasher
 from .password_policy import Demands, Refused
@@ -35,7 +35,7 @@ class PasswordRules:
         self.staff = staff
         self._audit = audit
         self._service = settings.operator_name
-        self.breached = Breached(settings.breached_passwords)
+        self.breached = BreachedPasswords(settings.breached_passwords)
 
     def demands(self, user: UserRecord) -> Demands:
         """What is asked of the person's password: less where it never is all that a login needs."""

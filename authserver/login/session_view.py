@@ -12,8 +12,6 @@ from ..acr import reaches
 class SessionView:
     """A session, which counts once its ``acr`` is at ``demand`` and its device need not ``confirm`` itself.
 
-    Nor does it while the person must ``change_password``.
-
     ``digest`` is that of its cookie; ``auth_time`` is when the person last proved who they are
     by a password or a passkey. One that is not ``active`` reads nobody's pages any more, but what was opened
     from it goes on.
@@ -31,8 +29,8 @@ class SessionView:
     digest: bytes
     demand: str = ""
     confirm: bool = False
-    active: bool = True
     change_password: bool = False
+    active: bool = True
 
     @property
     def complete(self) -> bool:
@@ -41,7 +39,7 @@ class SessionView:
 
     @property
     def proved(self) -> bool:
-        """Whether they have proved all that it needs."""
+        """Whether they have proved who they are, though the password must be changed."""
         return not self.confirm and reaches(self.acr, self.demand)
 
 

@@ -1,4 +1,4 @@
-"""Passwords of staff that were, when an account was last used, sessions that must change their password"""
+"""Passwords of staff that were, and when an account was last used"""
 
 import time
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0015'
-down_revision = '0013'
+down_revision = '0018'
 branch_labels = None
 depends_on = None
 
@@ -30,15 +30,9 @@ def upgrade() -> None:
     # nobody knows how long the others were unused: it counts from now on
     users = sa.table('user_account', sa.column('last_used_at', sa.BigInteger()))
     op.execute(users.update().values(last_used_at=int(time.time())))
-    with op.batch_alter_table('session', schema=None) as batch_op:
-        batch_op.add_column(
-            sa.Column('change_password', sa.Boolean(), server_default=sa.false(), nullable=False)
-        )
 
 
 def downgrade() -> None:
-    with op.batch_alter_table('session', schema=None) as batch_op:
-        batch_op.drop_column('change_password')
     with op.batch_alter_table('user_account', schema=None) as batch_op:
         batch_op.drop_column('last_used_at')
     with op.batch_alter_table('past_password', schema=None) as batch_op:

@@ -30,7 +30,7 @@ class Session:
 
     @property
     def complete(self) -> bool:
-        return not (self.confirm or self.change_password) and acr.reaches(self.acr, self.demand)
+        return not self.confirm and not self.change_password and acr.reaches(self.acr, self.demand)
 
 
 ALLOWED = Person(consented=True)
@@ -153,20 +153,19 @@ def test_what_a_login_or_a_policy_demands_is_proved_or_enrolled() -> None:
     assert step(Session(acr=acr.MFA, confirm=True), has) == Next(Step.CONFIRM_DEVICE, "new_device")
 
 
-def test_a_password_that_must_change_is_changed_last_and_before_everything_else() -> None:
-    has, change = Person(consented=True, highest=acr.MFA), Next(Step.CHANGE_PASSWORD, "password")
-    waits = Session(demand=acr.MFA, change_password=True)
-    for asked in ({}, {"authorization_details": PAYMENT}):
-        # by nobody who knows the password alone
-        assert step(waits, has, **asked) == Next(Step.MFA, "acr", acr=acr.MFA)
-        assert step(Session(acr=acr.MFA, demand=acr.MFA, change_password=True), has, **asked) == change
-    assert step(Session(change_password=True), prompt="none").step is Step.REFUSE
-    assert step(Session(change_password=True, confirm=True)).step is Step.CONFIRM_DEVICE
-
-
 def test_a_payment_asks_for_its_factor_where_it_is_approved_and_not_before() -> None:
     waits, has = Session(demand=acr.MFA, confirm=True), Person(highest=acr.MFA)
     approve = Next(Step.APPROVE_PAYMENT, "consent_required")
     assert step(waits, has, authorization_details=PAYMENT) == approve
     strict = Person(highest=acr.MFA, demand=acr.MFA)
     assert step(waits, strict, authorization_details=PAYMENT).acr == acr.MFA
+
+
+def test_a_password_that_became_known_is_changed_by_who_has_proved_all_before_anything_else() -> None:
+    has = Person(consented=True, highest=acr.MFA)
+    known = Session(acr=acr.MFA, demand=acr.MFA, change_password=True)
+    change = Next(Step.CHANGE_PASSWORD, "breached")
+    assert step(known, has) == step(known, has, authorization_details=PAYMENT) == change
+    half = Session(demand=acr.MFA, change_password=True)
+    for asked in ({}, {"authorization_details": PAYMENT}):
+        assert step(half, has, **asked) == Next(Step.MFA, "acr", acr=acr.MFA)

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 from asking import Asking, answer, decide, start
+from click.testing import CliRunner
 from flask import Flask
-from plugins.app import Moving, World
+from plugins.app import ISSUER, MASTER, Moving, World
 from plugins.factors import give_totp, prove
 from plugins.people import PASSWORD, Browser, add_user, hidden_fields
 from werkzeug.test import TestResponse
 
 from authserver.app import services_of
+from authserver.cli import main, serve
 from authserver.errors import NotDone
-from authserver.login.breach_filter import FilterRefused, key_of
-from authserver.login.breach_import import write
+from authserver.login.breached import build
 from authserver.login.password_policy import BREACHED, NO_MIX, PASSKEY_ONLY, REUSED, too_short
 from authserver.login.staff import UNUSED_SECONDS
 
@@ -30,9 +31,9 @@ DAY = 86_400
 @pytest.fixture
 def breached(tmp_path: Path) -> Path:
     """A filter that knows the password of the tests, and one more."""
-    path = tmp_path / "breached.filter"
-    write(path, [key_of(PASSWORD), key_of("walk the old dog home")])
-    return path
+    (tmp_path / "list").write_text(f"{PASSWORD}\nwalk the old dog home\n")
+    build(tmp_path / "list", tmp_path / "breached.bin", plain=True)
+    return tmp_path / "breached.bin"
 
 
 def change(browser: Browser, new: str, current: str = PASSWORD) -> TestResponse:
@@ -235,10 +236,20 @@ def test_staff_with_a_passkey_have_no_use_of_a_password_where_so_set(make_app: C
     assert services.password_rules.fault(alice, "too short", "too short") == too_short(15)
 
 
-def test_a_filter_that_cannot_be_used_stops_the_start(make_app: Callable[..., Flask], breached: Path) -> None:
-    breached.write_bytes(breached.read_bytes()[:-1])
-    with pytest.raises(FilterRefused, match=r"breached\.filter cannot be used: it has"):
-        services_of(make_app(breached_passwords=breached)).password_rules.breached.open()
+def test_a_changed_byte_of_the_breached_passwords_stops_the_start(
+    breached: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = bytearray(breached.read_bytes())
+    damaged[-1] ^= 1
+    breached.write_bytes(damaged)
+    values = {"BREACHED_PASSWORDS": breached, "DATABASE_URL": database_url, "INSTANCE_DIR": tmp_path}
+    for name, value in (values | {"MASTER_KEYS": MASTER, "ISSUER": ISSUER}).items():
+        monkeypatch.setenv(f"AUTHSERVER_{name}", str(value))
+    monkeypatch.setattr(serve, "server", lambda *_: pytest.fail("it serves"))
+    for name in ("WORKERS", "THREADS"):
+        monkeypatch.setenv(f"AUTHSERVER_{name}", "1")
+    stopped = CliRunner().invoke(main, ["serve"])
+    assert (stopped.exit_code, "has changed" in stopped.output) == (1, True)
 
 
 def test_the_meter_has_its_words_and_no_rule(browser: Browser) -> None:
