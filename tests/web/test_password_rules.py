@@ -21,6 +21,7 @@ from authserver.errors import NotDone
 from authserver.login.breached import build
 from authserver.login.password_policy import BREACHED, NO_MIX, PASSKEY_ONLY, REUSED, too_short
 from authserver.login.staff import UNUSED_SECONDS
+from authserver.users.past_passwords import kept
 
 FORM = "/account/password"
 NEW = "seven brown foxes sleep"
@@ -177,6 +178,7 @@ def test_customers_may_come_back_to_an_old_one_and_none_of_theirs_is_kept(
     browser.log_in()
     assert change(browser, NEW).status_code == 303
     assert change(browser, PASSWORD, NEW).status_code == 303
+    assert kept(services_of(browser.app).database, alice) == []
 
 
 @pytest.mark.spec("PCI DSS 4.0.1", "8.2.6")
