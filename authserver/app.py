@@ -101,6 +101,9 @@ def serving_app() -> Flask:
     app = create_app(settings)
     services = services_of(app)
     app.extensions[EDGE].warm()
+    if not settings.workers:
+        # `authserver serve` does it once for its workers
+        services.password_rules.breached.verify()
     jobs = Jobs(services)
     jobs.start()
     atexit.register(jobs.stop)

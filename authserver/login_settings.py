@@ -36,6 +36,11 @@ class LoginSettings(Appearance):
     # rules of who must prove how much (docs/second-factors.md): a TOML file
     factor_policy: Path | None = None
 
+    # groups whose people work here or for partners; PCI DSS 8 is for their passwords, not for customers'
+    staff_groups: tuple[str, ...] = ("operators", "partners")
+    # passkey_only: whoever of them has a passkey has no use of a password any more
+    staff_passwords: Literal["pci_dss", "passkey_only"] = "pci_dss"
+
     # the factor that approves payments. totp lets a code of an authenticator app do, which is not bound to
     # amount and payee (PSD2 RTS art. 5(1)): for demonstrations
     payment_sca: Literal["webauthn", "totp"] = "webauthn"

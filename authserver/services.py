@@ -29,9 +29,10 @@ from .login import (
     PasswordRules,
     ResetRequests,
     Sessions,
+    Staff,
+    UnusedAccounts,
     webauthn,
 )
-from .login.breached import BreachedPasswords
 from .login.email_otp import Rooms as OtpRooms
 from .login.passkey_changes import PasskeyChanges
 from .login.password_login import Rooms as LoginRooms
@@ -111,6 +112,7 @@ class Services:
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
+    unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
     subjects: Subjects
@@ -172,7 +174,8 @@ def build(app: Flask, settings: Settings) -> Services:
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
 
-    users = Users(database, versions, audit, person_ends)
+    staff = Staff(settings)
+    users = Users(database, versions, audit, person_ends, staff.groups)
     links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
@@ -184,7 +187,8 @@ def build(app: Flask, settings: Settings) -> Services:
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
+    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
+    unused_accounts = UnusedAccounts(database, users, staff)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -211,7 +215,6 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
-    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
     return Services(
         settings=settings,
         master=master,
@@ -241,11 +244,18 @@ def build(app: Flask, settings: Settings) -> Services:
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
         steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(database, passwords, login_rooms),
+        password_login=PasswordLogin(
+            database,
+            passwords,
+            LoginRooms(
+                users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
+            ),
+        ),
         password_rules=password_rules,
-        password_reset=PasswordReset(links, passwords, mfa),
+        unused_accounts=unused_accounts,
+        password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in
+            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
         ),
         subjects=subjects,
         authorizations=authorizations,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, select, update
 
@@ -23,7 +23,9 @@ from .limits import LoginLimits
 from .policy import Asked, Policy
 from .session import Sessions
 from .session_view import Proof, SessionView
-from .webauthn import Assertion, Credential
+
+if TYPE_CHECKING:
+    from .webauthn import Assertion, Credential
 
 table = table_of(TotpSecret)
 
