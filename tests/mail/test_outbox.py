@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -216,6 +218,14 @@ def test_the_address_that_a_person_had_can_be_told(posting: World, mailbox: Mail
     assert arrived.text.startswith("Hello,\n")
 
 
+def test_no_other_mail_goes_to_an_address_that_is_given(posting: World) -> None:
+    for template in TEMPLATES.keys() - {"email_changed"}:
+        values = dict.fromkeys(TEMPLATES[template].needs, "x")
+        with pytest.raises(ValueError, match="not to addresses"):
+            queue(posting, template, recipient="eve@evil.example", **values)
+    assert rows(posting) == []
+
+
 def test_a_person_for_whom_too_many_wait_gets_no_more(posting: World) -> None:
     for _ in range(MOST_WAITING):
         assert queue(posting, "password_changed")
@@ -311,6 +321,35 @@ def test_a_server_that_says_nothing_is_given_up_in_time(make_world: Callable[...
         add_user(world.services, "alice")
         queue(world, "password_changed")
         assert world.services.mail.deliver() == 0
+    assert [e["reason"] for e in world.events("mail.failed")] == ["unreachable"]
+
+
+def test_a_server_that_drips_is_given_up_in_time(make_world: Callable[..., World]) -> None:
+    """Each byte is in time, and the line never ends."""
+    stop = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            while not stop.wait(0.2):
+                connection.sendall(b"2")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        port = listening.getsockname()[1]
+        values = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_security": "none", "smtp_timeout": 1}
+        world = make_world(**values, mail_from=FROM)
+        add_user(world.services, "alice")
+        queue(world, "password_changed")
+        with ThreadPoolExecutor(1) as pool:
+            delivering = pool.submit(world.services.mail.deliver)
+            try:
+                # three seconds, and room for a busy machine; without an end it would go on for hours
+                assert delivering.result(timeout=60) == 0
+            finally:
+                stop.set()
+                thread.join()
     assert [e["reason"] for e in world.events("mail.failed")] == ["unreachable"]
 
 
