@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy import select, update
 
 from authserver.appearance import LANGUAGES
 from authserver.db import table_of
-from authserver.jobs import Jobs
+from authserver.jobs import Job, Jobs
 from authserver.mail import TEMPLATES
 from authserver.mail.outbox import DELAYS, MOST_WAITING
 from authserver.models.outbox import Outbox
@@ -379,10 +380,31 @@ def test_no_transaction_is_open_while_a_mail_is_sent(
     assert out == [0]
 
 
-def test_mails_have_a_thread_of_their_own(posting: World) -> None:
-    jobs = Jobs(posting.services)
-    jobs.start()
-    try:
-        assert {thread.name for thread in jobs._threads} == {"jobs", "calls", "mails"}
-    finally:
-        jobs.stop()
+def test_while_a_server_says_nothing_every_other_job_goes_on(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authserver.jobs.TICK", 0.01)
+    done: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        world = make_world(
+            smtp_host="127.0.0.1", smtp_port=port, smtp_security="none", mail_from=FROM, smtp_timeout=60
+        )
+        add_user(world.services, "alice")
+        queue(world, "password_changed")
+        jobs = Jobs(world.services)
+        jobs.calls = (Job("call", 0, lambda: done.append(1)),)
+        jobs.start()
+        try:
+            # the mail is on its way, and will be for a minute
+            connection, _ = silent.accept()
+            before = len(done)
+            deadline = time.monotonic() + 30
+            while len(done) < before + 5 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert len(done) >= before + 5
+            assert world.token().status_code == 200
+            assert world.services.mail.waiting().count == 1
+        finally:
+            connection.close()
+            jobs.stop()
