@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from . import crypto
-from .audit import Audit
+from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
 from .clients import Clients, Registrations, Scopes, SecretHasher
@@ -76,6 +76,7 @@ class Services:
     master: crypto.MasterKeys
     database: Database
     versions: Versions
+    person_keys: PersonKeys
     audit: Audit
     sealer: Sealer
     keys: KeyStore
@@ -120,7 +121,8 @@ def build(app: Flask, settings: Settings) -> Services:
     database = Database(app)
     commits = GroupCommit(database)
     versions = Versions(database, settings.cache_confirm_ms)
-    audit = Audit(commits, master)
+    person_keys = PersonKeys(database, master)
+    audit = Audit(commits, master, person_keys)
     keys = KeyStore(database, versions, master)
     sealer = Sealer(
         database,
@@ -200,6 +202,7 @@ def build(app: Flask, settings: Settings) -> Services:
         master=master,
         database=database,
         versions=versions,
+        person_keys=person_keys,
         audit=audit,
         sealer=sealer,
         keys=keys,
