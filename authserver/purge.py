@@ -10,6 +10,7 @@ from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
 from .models.factor import TotpSecret
 from .models.outbox import Outbox
+from .models.person import EmailChange
 from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
@@ -25,11 +26,24 @@ OUTBOX_KEPT = 86_400
 # people can look up what they approved for as long as they may dispute it (PSD2 art. 71(1): 13 months)
 PAYMENT_KEPT = 400 * 86_400
 
+EXPIRING = (
+    Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, TotpSecret, EmailChange,
+)  # fmt: skip
+
 
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, TotpSecret):
+    for model in (
+        Replay,
+        Revocation,
+        ReferenceToken,
+        ClientSecret,
+        Session,
+        UserLink,
+        TotpSecret,
+        EmailChange,
+    ):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
     # the job that sends gives up first and says so

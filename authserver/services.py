@@ -29,9 +29,12 @@ from .login import (
     Policy,
     Sessions,
 )
+from .login.email_change import EmailChanges
+from .login.email_change import Rooms as EmailRooms
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
+from .login.recovery import Recovery
 from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
@@ -58,6 +61,8 @@ from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
+from .personal_data import Erasure, Export
+from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Links, Users
@@ -100,6 +105,10 @@ class Services:
     password_rules: PasswordRules
     password_reset: PasswordReset
     password_change: PasswordChange
+    email_changes: EmailChanges
+    recovery: Recovery
+    export: Export
+    erasure: Erasure
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -234,6 +243,14 @@ def build(app: Flask, settings: Settings) -> Services:
         password_rules=PasswordRules(audit, settings),
         password_reset=PasswordReset(links, passwords),
         password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
+        email_changes=EmailChanges(
+            database, versions, EmailRooms(audit, mfa, sessions, mail.queue_in, settings.issuer)
+        ),
+        recovery=Recovery(database, audit, mail.queue_in, person_ends),
+        export=Export(database, audit, person_keys, mfa, settings.issuer),
+        erasure=Erasure(
+            database, versions, ErasureRooms(audit, person_keys, mfa, mail.queue_in, person_ends)
+        ),
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),

@@ -28,7 +28,10 @@ PAGES = {
     "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
     "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
-    "/account/totp/remove", "/account/recovery-codes",
+    "/account/totp/remove", "/account/recovery-codes", "/account/sessions", "/account/consents",
+    "/account/activity", "/account/activity/sign-in", "/account/activity/not-me",
+    "/account/activity/recovery", "/account/data", "/account/data/export", "/account/data/delete",
+    "/account/data/keep", "/account/email", "/account/email/confirm",
 }  # fmt: skip
 
 

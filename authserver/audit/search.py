@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -55,6 +56,19 @@ def newest(
             break
         part = connection.execute(query.where(rows.c.id < part[-1]["id"]).limit(BATCH)).mappings().all()
     return found[:count][::-1]
+
+
+def of_person(
+    people: PersonKeys, connection: Connection, user_id: str, events: Collection[str], before: int, count: int
+) -> list[dict[str, Any]]:
+    """Up to ``count`` of these events about the person, the newest first, of rows below the id ``before``.
+
+    What is personal is open while the person's key exists.
+    """
+    mine = rows.c.user_id == user_id
+    query = select(rows).where(mine, OF_PEOPLE, rows.c.id < before, rows.c.event.in_(events))
+    found = connection.execute(query.order_by(rows.c.id.desc()).limit(count)).mappings().all()
+    return opened(people, connection, found)
 
 
 def first_since(connection: Connection, at_ms: int) -> int:

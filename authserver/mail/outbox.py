@@ -80,7 +80,8 @@ class Mail:
     ) -> bool:
         """Whether the message of ``template`` leaves once this transaction is committed.
 
-        ``recipient`` is a user id, or the address that a person had before: nothing that a request names.
+        ``recipient`` is a user id, or the address that a person had before: nothing that a request names,
+        but for the question to a new address whether it is the person's.
         ``values`` are the template's ``needs``; ``locale`` is the person's own unless given. False for a
         person without an address that mails can be sent to. ValueError for other values than it needs.
         """

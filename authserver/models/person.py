@@ -38,7 +38,6 @@ class EmailChange(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), primary_key=True)
     # of the link's token
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
-    # under a master key, bound to user_id
-    sealed: Mapped[str] = mapped_column(Text)
+    email: Mapped[str] = mapped_column(String(254))
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)

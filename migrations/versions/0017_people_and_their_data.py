@@ -32,7 +32,7 @@ def upgrade() -> None:
         'email_change',
         sa.Column('user_id', sa.String(length=32), nullable=False),
         sa.Column('digest', sa.LargeBinary(length=32), nullable=False),
-        sa.Column('sealed', sa.Text(), nullable=False),
+        sa.Column('email', sa.String(length=254), nullable=False),
         sa.Column('created_at', sa.BigInteger(), nullable=False),
         sa.Column('expires_at', sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(

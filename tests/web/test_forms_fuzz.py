@@ -65,7 +65,7 @@ def test_any_form_of_somebody_signed_in_gets_a_page(
 ) -> None:
     if browser.get("/account").status_code != 200:
         browser.log_in()
-    page, form = ("/account/password",) * 2 if action == "/account/password" else ("/account", ACCOUNT[1])
+    page, form = ("/account/password",) * 2 if action == "/account/password" else ("/account/sessions", ACCOUNT[1])
     token = hidden_fields(browser.get(page).text, form)["csrf"]
     fields = [(name, value) for name, value in pairs if name != "csrf"]
     answer = browser.post(action, urlencode([("csrf", token), *fields], errors="surrogatepass").encode())
