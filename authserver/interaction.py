@@ -22,6 +22,7 @@ class Step(StrEnum):
     CONFIRM_DEVICE = "confirm_device"
     MFA = "mfa"
     ENROL = "enrol"
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 - the name of a step
     CONSENT = "consent"
     APPROVE_PAYMENT = "approve_payment"
     DONE = "done"
@@ -43,6 +44,8 @@ class LoggedIn(Protocol):
     def demand(self) -> str: ...
     @property
     def confirm(self) -> bool: ...
+    @property
+    def change_password(self) -> bool: ...
     @property
     def complete(self) -> bool: ...
 
@@ -161,12 +164,14 @@ def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) ->
 
 def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, wanted: str) -> Next | None:
     """What the person must prove besides, or None."""
-    if request.payment is not None:
+    if request.payment is not None and not session.change_password:
         return None
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE, "new_device")
+    if session.change_password:
+        wanted = acr.highest(wanted, session.demand)
     if acr.reaches(session.acr, wanted):
-        return None
+        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
     # a factor is added by who has proved all that they have
     proved = acr.reaches(session.acr, person.highest)
     return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)

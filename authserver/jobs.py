@@ -48,7 +48,12 @@ class Jobs:
         )
         logout = services.backchannel_logout
         self.calls = (Job("backchannel_logout", 1, logout.deliver, logout.due),)
-        self.mails = (Job("mail", 0.5, services.mail.deliver, services.mail.due),)
+        requests, locks = services.reset_requests, services.lock_notices
+        self.mails = (
+            Job("password_resets", 0.5, requests.answer, requests.due),
+            Job("lock_notices", 2, locks.tell, locks.pending),
+            Job("mail", 0.5, services.mail.deliver, services.mail.due),
+        )
         self._due: dict[str, float] = {}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -18,6 +18,7 @@ from .group_commit import GroupCommit
 from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    EmailOtp,
     FactorChanges,
     LoginLimits,
     Mfa,
@@ -27,14 +28,18 @@ from .login import (
     PasswordReset,
     PasswordRules,
     Policy,
+    ResetRequests,
     Sessions,
 )
+from .login.breached import BreachedPasswords
 from .login.email_change import EmailChanges
 from .login.email_change import Rooms as EmailRooms
+from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
 from .login.recovery import Recovery
+from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
@@ -65,7 +70,7 @@ from .personal_data import Erasure, Export
 from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, Users
+from .users import Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +103,10 @@ class Services:
     links: Links
     sessions: Sessions
     login_limits: LoginLimits
+    lock_notices: LockNotices
     mfa: Mfa
+    email_otp: EmailOtp
+    reset_requests: ResetRequests
     factor_changes: FactorChanges
     steps: Steps
     password_login: PasswordLogin
@@ -140,7 +148,7 @@ def build(app: Flask, settings: Settings) -> Services:
         anchor=settings.audit_anchor,
         checkpoint_every=(settings.audit_checkpoint_rows, settings.audit_checkpoint_seconds),
     )
-    mail = Mail(settings, database, master, audit)
+    mail = Mail(settings, database, master, audit, Outgoing(settings))
     throttle = Throttle(settings, database, versions, audit)
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
@@ -167,7 +175,7 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions.end_all_in(connection, user_id, reason)
 
     users = Users(database, versions, audit, person_ends)
-    links = Links(database, versions, users, audit)
+    links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
@@ -180,6 +188,7 @@ def build(app: Flask, settings: Settings) -> Services:
         MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
     )
     passwords = PasswordHasher(settings)
+    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -206,6 +215,7 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
+    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
     return Services(
         settings=settings,
         master=master,
@@ -228,7 +238,10 @@ def build(app: Flask, settings: Settings) -> Services:
         links=links,
         sessions=sessions,
         login_limits=login_limits,
+        lock_notices=LockNotices(database, mail),
         mfa=mfa,
+        email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
+        reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=FactorChanges(
             database,
             master,
@@ -237,12 +250,12 @@ def build(app: Flask, settings: Settings) -> Services:
             FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
         ),
         steps=Steps(consents, subjects, mfa),
-        password_login=PasswordLogin(
-            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
+        password_login=PasswordLogin(database, passwords, login_rooms),
+        password_rules=password_rules,
+        password_reset=PasswordReset(links, passwords, mfa),
+        password_change=PasswordChange(
+            database, users, links, passwords, sessions, login_limits, mail.queue_in
         ),
-        password_rules=PasswordRules(audit, settings),
-        password_reset=PasswordReset(links, passwords),
-        password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
         email_changes=EmailChanges(
             database, versions, EmailRooms(audit, mfa, sessions, mail.queue_in, settings.issuer)
         ),

@@ -9,6 +9,7 @@ from ..audit import Entry, Event
 from ..db import Database
 from ..users import Attempts, Links, UserRecord, Users
 from .limits import LoginLimits
+from .mfa import Tell
 from .password import PasswordHasher, usable
 from .password_login import AMR_PASSWORD, Browser
 from .session import Sessions
@@ -18,7 +19,7 @@ from .session_view import Login, SessionView
 class PasswordChange:
     """Judges the current password and sets another."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         database: Database,
         users: Users,
@@ -26,6 +27,7 @@ class PasswordChange:
         hasher: PasswordHasher,
         sessions: Sessions,
         limits: LoginLimits,
+        tell: Tell,
     ) -> None:
         self._database = database
         self._users = users
@@ -34,6 +36,7 @@ class PasswordChange:
         self._hasher = hasher
         self._sessions = sessions
         self._limits = limits
+        self._tell = tell
 
     def change(self, session: SessionView, current: str, new: str, browser: Browser) -> str | None:
         """The cookie of a new session, ``new`` (judged by ``PasswordRules``) being the password; None if not.
@@ -68,6 +71,7 @@ class PasswordChange:
             self._links.end_in(connection, user.user_id)
             if not self._users.change_password_in(connection, user, new_hash):
                 return None
+            self._tell(connection, user.user_id, "password_changed", {})
             return self._sessions.start_in(connection, login)
 
     def _failed(self, user_id: str, reason: str, number: int) -> None:

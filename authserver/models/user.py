@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -26,7 +26,9 @@ class User(Base):
     password_changed_at: Mapped[int | None] = mapped_column(BigInteger)
     # failures in a row over all factors; an attempt is counted before it is judged
     failures: Mapped[int] = mapped_column(Integer)
-    locked_until: Mapped[int | None] = mapped_column(BigInteger)
+    locked_until: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    # the lock that the person was told of, by its end
+    locked_told: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
     # when the person showed that mails to ``email`` reach them; None since it was last changed
     email_verified_at: Mapped[int | None] = mapped_column(BigInteger)
@@ -49,3 +51,14 @@ class UserLink(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
     used_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ResetRequest(Base):
+    """A new password was asked for by a name, which rests sealed: whether it is anybody's a job finds out."""
+
+    __tablename__ = "reset_request"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)

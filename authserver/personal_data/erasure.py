@@ -176,6 +176,7 @@ def _nobody(user_id: str) -> dict[str, Any]:
         "password_changed_at": None,
         "failures": 0,
         "locked_until": None,
+        "locked_told": None,
         "email_verified_at": None,
         "phone": None,
         "language": "",

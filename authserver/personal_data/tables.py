@@ -37,7 +37,7 @@ TABLES: dict[str, Held] = {
             "user_id", "username", "email", "name", "state", "groups", "password_changed_at", "created_at",
             "email_verified_at", "phone", "language",
         ),
-        ("password_hash", "failures", "locked_until", "version"),
+        ("password_hash", "failures", "locked_until", "locked_told", "version"),
         GUARDS,
         "anonymised",
         "payments that are kept name the row",
@@ -47,7 +47,7 @@ TABLES: dict[str, Held] = {
             "sid", "user_id", "acr", "amr", "auth_time", "created_at", "last_seen_at", "expires_at",
             "ended_at", "client_ip", "user_agent",
         ),
-        ("digest", "demand", "confirm"),
+        ("digest", "demand", "confirm", "change_password"),
         GUARDS,
     ),
     "consent_grant": Held(
@@ -70,6 +70,11 @@ TABLES: dict[str, Held] = {
         GUARDS,
     ),
     "recovery_code": Held(("user_id", "created_at", "used_at"), ("digest",), GUARDS),
+    "one_time_code": Held(
+        ("user_id", "purpose", "channel", "created_at", "expires_at", "ended_at"),
+        ("id", "sid", "mac", "tries"),
+        GUARDS,
+    ),
     "user_link": Held(
         ("user_id", "purpose", "created_at", "expires_at", "used_at"), ("digest",), GUARDS
     ),

@@ -19,6 +19,7 @@ from .guards import (
     come_back_to,
     cookie,
     current_session,
+    language,
     login_redirect,
     see_other,
     services,
@@ -71,12 +72,21 @@ def submit() -> Response:
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
         return _page(onward, status=401, error=FAILED)
+    _remember_language(session)
     response = see_other(onward.path)
     set_cookie(response, SESSION, session)
     csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
         _change_hands(response, onward.request_id if present else "")
     return response
+
+
+def _remember_language(session: str) -> None:
+    """Mails to the person are in the language that they have just signed in in."""
+    users = services().users
+    user = users.get(services().sessions.owner(session) or "")
+    if user is not None:
+        users.speaks(user, language())
 
 
 def _change_hands(response: Response, request_id: str) -> None:
@@ -101,7 +111,7 @@ def _page(
     come_back_to("/login")
     asked = asking(onward.request_id) if onward.request_id else None
     told = {"error": error, "notice": notice, "over": over}
-    return show("login.html", status, onward=onward, asked=asked, **told)
+    return show("login.html", status, onward=onward, asked=asked, mails=services().mail.on, **told)
 
 
 def _session_over() -> str | None:

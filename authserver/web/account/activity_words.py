@@ -39,6 +39,7 @@ PLAIN = {
     Event.USER_ERASURE_CANCELLED: Text("The account will not be deleted"),
     Event.USER_ERASURE_REQUESTED: Text("Deletion of the account was asked for"),
     Event.USER_LINK_MADE: Text("A link to set a password was made"),
+    Event.USER_PHONE_CHANGED: Text("Telephone number changed"),
     Event.USER_STATE_CHANGED: Text("The account was closed or opened"),
 }
 OF_CLIENTS = {
