@@ -23,6 +23,7 @@ from werkzeug.test import Client, TestResponse
 from authserver import clock, crypto
 from authserver.app import create_app, services_of
 from authserver.audit.chain import rows as audit_rows
+from authserver.audit.personal import opened
 from authserver.config import Settings
 from authserver.services import Services
 
@@ -176,11 +177,10 @@ class World:
         return str(response.json["access_token"])
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Audit rows, oldest first."""
+        """Audit rows, oldest first, what is personal in them open."""
         with self.services.database.reading() as connection:
-            found = [
-                dict(r) for r in connection.execute(select(audit_rows).order_by(audit_rows.c.id)).mappings()
-            ]
+            resting = connection.execute(select(audit_rows).order_by(audit_rows.c.id)).mappings().all()
+            found = opened(self.services.person_keys, connection, resting)
         return [row for row in found if name is None or row["event"] == name]
 
     def _authenticate(self, client_id: str, form: dict[str, str], headers: dict[str, str]) -> None:
