@@ -173,13 +173,15 @@ class World:
         assert response.status_code == 200, response.data
         return str(response.json["access_token"])
 
-    def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Audit rows, oldest first."""
+    def events(self, name: str | None = None, request_id: str | None = None) -> list[dict[str, Any]]:
+        """Audit rows, oldest first: all, or those of one event, of one request."""
+        query = select(audit_rows).order_by(audit_rows.c.id)
+        if name is not None:
+            query = query.where(audit_rows.c.event == name)
+        if request_id is not None:
+            query = query.where(audit_rows.c.request_id == request_id)
         with self.services.database.reading() as connection:
-            found = [
-                dict(r) for r in connection.execute(select(audit_rows).order_by(audit_rows.c.id)).mappings()
-            ]
-        return [row for row in found if name is None or row["event"] == name]
+            return [dict(row) for row in connection.execute(query).mappings()]
 
     def _authenticate(self, client_id: str, form: dict[str, str], headers: dict[str, str]) -> None:
         method = self.methods[client_id]
