@@ -19,6 +19,7 @@ from .web import (
     account,
     authorize,
     brand,
+    confirm_device,
     consent,
     csrf,
     enrol,
@@ -33,7 +34,9 @@ from .web import (
     logout,
     mfa,
     oauth,
+    passkeys,
     password,
+    password_reset,
 )
 
 EXTENSION = "authserver"
@@ -63,7 +66,10 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     services = build(app, settings)
     app.extensions[EXTENSION] = services
-    pages = (home, authorize, consent, login, enrol, logout, account, password, mfa, factors, language, brand)
+    pages = (
+        home, authorize, consent, login, enrol, logout, account, password, mfa, factors, passkeys, language,
+        brand, confirm_device, password_reset,
+    )  # fmt: skip
     for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals["operator_name"] = settings.operator_name
@@ -95,6 +101,9 @@ def serving_app() -> Flask:
     app = create_app(settings)
     services = services_of(app)
     app.extensions[EDGE].warm()
+    if not settings.workers:
+        # `authserver serve` does it once for its workers
+        services.password_rules.breached.verify()
     jobs = Jobs(services)
     jobs.start()
     atexit.register(jobs.stop)

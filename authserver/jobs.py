@@ -28,7 +28,7 @@ class Job:
     name: str
     every: float
     work: Callable[[], object]
-    needed: Callable[[], bool] = lambda: True
+    needed: Callable[[], object] = lambda: True
 
 
 class Jobs:
@@ -42,11 +42,17 @@ class Jobs:
             Job("key_rotation", 60, services.rotation.advance),
             Job("subject_key", 3600, services.subjects.reseal, services.subjects.sealed_by_another),
             Job("purge", 300, lambda: purge(services.database)),
+            Job("unused_accounts", 3600, services.unused_accounts.disable, services.unused_accounts.found),
             Job("registrations", 3600, services.registrations.expire),
         )
         logout = services.backchannel_logout
         self.calls = (Job("backchannel_logout", 1, logout.deliver, logout.due),)
-        self.mails = (Job("mail", 0.5, services.mail.deliver, services.mail.due),)
+        requests, locks = services.reset_requests, services.lock_notices
+        self.mails = (
+            Job("password_resets", 0.5, requests.answer, requests.due),
+            Job("lock_notices", 2, locks.tell, locks.pending),
+            Job("mail", 0.5, services.mail.deliver, services.mail.due),
+        )
         self._due: dict[str, float] = {}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

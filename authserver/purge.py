@@ -9,13 +9,20 @@ from .db import Database, table_of
 from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
 from .models.factor import TotpSecret
+from .models.one_time_code import OneTimeCode
 from .models.outbox import Outbox
+from .models.payment_evidence import PaymentEvidence
 from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
-from .models.user import UserLink
+from .models.user import ResetRequest, UserLink
 
 BATCH = 1000
+# what goes when its time is over, by itself
+PLAIN = (
+    Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, ResetRequest, TotpSecret,
+    OneTimeCode,
+)  # fmt: skip
 # an authorization is kept for as long as its last access token may live, so that ending it still matters
 LONGEST_ACCESS_TOKEN = 3600 + 60
 # a request that is too old can be cancelled for a while yet
@@ -29,9 +36,10 @@ PAYMENT_KEPT = 400 * 86_400
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, TotpSecret):
+    for model in PLAIN:
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
+    gone["payment_evidence"] = _purge_table(database, table_of(PaymentEvidence))
     # the job that sends gives up first and says so
     gone["outbox"] = _purge_table(database, table_of(Outbox), kept=OUTBOX_KEPT)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)

@@ -1,5 +1,6 @@
 """Who the person is: passwords, second factors, attempts at them, and the sessions of browsers."""
 
+from .email_otp import EmailOtp, Sent
 from .factor_changes import FactorChanges
 from .limits import LoginLimits
 from .mfa import Factors, Mfa
@@ -9,11 +10,14 @@ from .password_login import Browser, PasswordLogin
 from .password_reset import PasswordReset
 from .password_rules import PasswordRules
 from .policy import Policy
+from .reset_requests import ResetRequests
 from .session import Sessions
 from .session_view import SessionView
+from .staff import Staff, UnusedAccounts
 
 __all__ = [
     "Browser",
+    "EmailOtp",
     "FactorChanges",
     "Factors",
     "LoginLimits",
@@ -24,6 +28,10 @@ __all__ = [
     "PasswordReset",
     "PasswordRules",
     "Policy",
+    "ResetRequests",
+    "Sent",
     "SessionView",
     "Sessions",
+    "Staff",
+    "UnusedAccounts",
 ]

@@ -32,6 +32,8 @@ class Letter:
     to: str = field(repr=False)
     subject: str = field(repr=False)
     text: str = field(repr=False)
+    # without a greeting, for a text message
+    brief: str = field(repr=False)
     language: str
     written_at: int
 
@@ -63,9 +65,11 @@ def compose(id_: str, content: Mapping[str, Any], template: str, language: str, 
         return _translate(text.message, values, language)
 
     greeting = said(Text("Hello %(name)s,")) if values["name"] else said(Text("Hello,"))
+    said_of_it = [said(text) for text in found.paragraphs(values.keys())]
     parting = f"{values['operator']}\n{values['issuer']}"
-    text = "\n\n".join((greeting, *map(said, found.body), parting)) + "\n"
-    return Letter(id_, content["to"], said(found.subject), text, language, written_at)
+    text = "\n\n".join((greeting, *said_of_it, parting)) + "\n"
+    brief = " ".join(said_of_it)
+    return Letter(id_, content["to"], said(found.subject), text, brief, language, written_at)
 
 
 def as_email(

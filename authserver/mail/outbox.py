@@ -20,8 +20,10 @@ from ..config import Settings
 from ..db import Database, table_of
 from ..models.outbox import Outbox
 from ..models.user import User
+from ..outgoing import Outgoing
 from .letter import Letter, compose, deliverable, kept
 from .senders import Files, NotSent, Sender, Smtp
+from .sms import Sms
 from .templates import TEMPLATES
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,12 @@ class Mail:
     """Queues messages to people and sends them."""
 
     def __init__(
-        self, settings: Settings, database: Database, master: crypto.MasterKeys, audit: Audit
+        self,
+        settings: Settings,
+        database: Database,
+        master: crypto.MasterKeys,
+        audit: Audit,
+        outgoing: Outgoing,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -64,6 +71,8 @@ class Mail:
             self.senders[MAIL] = Smtp(settings)
         elif settings.profile == "dev":
             self.senders[MAIL] = Files(settings)
+        if settings.sms_url:
+            self.senders[SMS] = Sms(settings, outgoing)
 
     @property
     def on(self) -> bool:
@@ -81,12 +90,24 @@ class Mail:
         """Whether the message of ``template`` leaves once this transaction is committed.
 
         ``recipient`` is a user id, or the address that a person had before: nothing that a request names.
-        ``values`` are the template's ``needs``; ``locale`` is the person's own unless given. False for a
-        person without an address that mails can be sent to. ValueError for other values than it needs.
+        ``values`` are what the template ``needs`` and ``may`` have; ``locale`` is the person's own unless
+        given. False for a person without an address that mails can be sent to. ValueError for other values.
         """
         person = self._person(connection, recipient)
         address = recipient if "@" in recipient else person and person.email
         return self._queue(connection, (MAIL, address), person, (template, values or {}, locale))
+
+    def text_in(self, connection: Connection, user_id: str, values: Mapping[str, Any]) -> bool:
+        """As ``queue_in``, for the code of ``values`` as a text message to the person's telephone."""
+        person = self._person(connection, user_id)
+        phone = person and person.phone
+        return self._queue(connection, (SMS, phone), person, ("text_code", values, ""))
+
+    def reaches(self, channel: str, email: str | None, phone: str | None = None) -> bool:
+        """Whether messages of a channel leave for somebody with these addresses."""
+        if channel not in self.senders:
+            return False
+        return bool(phone) if channel == SMS else bool(email and deliverable(email))
 
     def due(self) -> bool:
         """Whether a message waits to be sent now."""
@@ -120,8 +141,8 @@ class Mail:
     ) -> bool:
         template, values, locale = what
         found = TEMPLATES[template]
-        if values.keys() != found.needs:
-            raise ValueError(f"{template} needs {sorted(found.needs)}")
+        if not found.needs <= values.keys() <= found.needs | found.may:
+            raise ValueError(f"{template} needs {sorted(found.needs)} and may have {sorted(found.may)}")
         channel, address = way
         user_id = person.user_id if person else ""
         if not address:
@@ -160,8 +181,7 @@ class Mail:
             "name": person.name if person else "",
             "operator": self._settings.operator_name,
             "issuer": self._settings.issuer,
-            "address": context.current.get().address or "-",
-        }
+        } | ({"address": address} if (address := context.current.get().address) else {})
 
     def _language(self, person: Any, locale: str) -> str:
         offered = self._settings.languages

@@ -9,8 +9,10 @@ from . import (
     lease,
     logout,
     network,
+    one_time_code,
     outbox,
     partner,
+    payment_evidence,
     replay,
     scope,
     session,
@@ -18,6 +20,7 @@ from . import (
     subject,
     token,
     user,
+    webauthn,
 )
 
 __all__ = [
@@ -29,8 +32,10 @@ __all__ = [
     "lease",
     "logout",
     "network",
+    "one_time_code",
     "outbox",
     "partner",
+    "payment_evidence",
     "replay",
     "scope",
     "session",
@@ -38,4 +43,5 @@ __all__ = [
     "subject",
     "token",
     "user",
+    "webauthn",
 ]

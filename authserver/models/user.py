@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -24,9 +24,13 @@ class User(Base):
     groups: Mapped[list[str]] = mapped_column(JSON)
     password_hash: Mapped[str | None] = mapped_column(String(300))
     password_changed_at: Mapped[int | None] = mapped_column(BigInteger)
+    # the last whole login, or when the account was given to use: staff who leave it unused lose it
+    last_used_at: Mapped[int | None] = mapped_column(BigInteger)
     # failures in a row over all factors; an attempt is counted before it is judged
     failures: Mapped[int] = mapped_column(Integer)
-    locked_until: Mapped[int | None] = mapped_column(BigInteger)
+    locked_until: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    # the lock that the person was told of, by its end
+    locked_told: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
     # when the person showed that mails to ``email`` reach them; None since it was last changed
     email_verified_at: Mapped[int | None] = mapped_column(BigInteger)
@@ -36,6 +40,18 @@ class User(Base):
     language: Mapped[str] = mapped_column(String(8), server_default="")
     # rises with every change; drives the caches
     version: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class PastPassword(Base):
+    """The hash of a password that a member of the staff had before (PCI DSS 8.3.7)."""
+
+    __tablename__ = "past_password"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), index=True)
+    password_hash: Mapped[str] = mapped_column(String(300))
+    # of those that ended in one second the higher one is the later
+    number: Mapped[int] = mapped_column(BigInteger)
 
 
 class UserLink(Base):
@@ -49,3 +65,14 @@ class UserLink(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
     used_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ResetRequest(Base):
+    """A new password was asked for by a name, which rests sealed: whether it is anybody's a job finds out."""
+
+    __tablename__ = "reset_request"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)

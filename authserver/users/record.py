@@ -31,6 +31,13 @@ class UserRecord:
     version: int
     # what the policy of second factors knows them by
     groups: tuple[str, ...] = ()
+    # when the person showed that mails reach them
+    email_verified_at: int | None = None
+    phone: str | None = None
+    # in which messages are written; empty before they read any page
+    language: str = ""
+    # the last whole login, or when the account was given to use
+    last_used_at: int | None = None
 
     @property
     def active(self) -> bool:
@@ -71,6 +78,14 @@ def name_of(text: str) -> str:
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise Invalid("A name is one line of up to 200 characters.")
     return name
+
+
+def phone_of(text: str) -> str:
+    """The telephone number in E.164; Invalid if it cannot be one."""
+    number = re.sub(r"[ ()/.-]", "", text)
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", number):
+        raise Invalid("A telephone number has its country's code, such as +49 151 23456789.")
+    return number
 
 
 def group_of(text: str) -> str:

@@ -19,6 +19,7 @@ from .guards import (
     come_back_to,
     cookie,
     current_session,
+    language,
     login_redirect,
     see_other,
     services,
@@ -26,6 +27,7 @@ from .guards import (
     show,
     started_session,
     too_many_tries,
+    within_limits,
 )
 
 blueprint = Blueprint("login", __name__)
@@ -40,6 +42,7 @@ COOKIE_LENGTH = 43
 IDLE = Text("You were signed out after a while without activity.")
 # ended elsewhere, long ago, or never there: nothing tells which
 ENDED = Text("You are no longer signed in here.")
+PASSKEY_FAILED = Text("That did not work. Try your passkey again, or sign in with your password.")
 NOTICES = {
     "password_set": Text("Your password is set. Sign in with it now."),
     "signed_out": Text("You are signed out."),
@@ -71,12 +74,46 @@ def submit() -> Response:
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
         return _page(onward, status=401, error=FAILED)
-    response = see_other(onward.path)
+    _remember_language(session)
+    return _in(onward, session, present=present)
+
+
+@blueprint.post("/login/passkey", provide_automatic_options=False)
+def submit_passkey() -> Response:
+    """A new session of whoever the passkey is of, and on to what they came for; or the form again."""
+    within_limits("resume")
+    fields = csrf.check(PURPOSE)
+    rooms, caller, onward = services(), context.current.get(), Onward.of(fields)
+    present = started_session() is not None
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    answer, holder = fields.get("answer", ""), csrf.holder()
+    session = rooms.passkeys.login.attempt(answer, holder, browser, _known)
+    if session is None:
+        return _page(onward, status=401, error=PASSKEY_FAILED)
+    return _in(onward, session, present=present)
+
+
+def _known(user_id: str, browser: Browser) -> bool:
+    """Whether this browser holds a session that was the person's, live or ended."""
+    return services().sessions.owner(browser.session) == user_id
+
+
+def _in(onward: Onward, session: str, *, present: bool) -> Response:
+    """The browser has a new session and goes on."""
+    response, rooms = see_other(onward.path), services()
     set_cookie(response, SESSION, session)
     csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
         _change_hands(response, onward.request_id if present else "")
     return response
+
+
+def _remember_language(session: str) -> None:
+    """Mails to the person are in the language that they have just signed in in."""
+    users = services().users
+    user = users.get(services().sessions.owner(session) or "")
+    if user is not None:
+        users.speaks(user, language())
 
 
 def _change_hands(response: Response, request_id: str) -> None:
@@ -101,7 +138,7 @@ def _page(
     come_back_to("/login")
     asked = asking(onward.request_id) if onward.request_id else None
     told = {"error": error, "notice": notice, "over": over}
-    return show("login.html", status, onward=onward, asked=asked, **told)
+    return show("login.html", status, onward=onward, asked=asked, mails=services().mail.on, **told)
 
 
 def _session_over() -> str | None:
