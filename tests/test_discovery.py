@@ -29,7 +29,8 @@ PAGES = {
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
     "/login/passkey", "/login/passkey/options", "/mfa/passkey/options", "/account/passkeys",
     "/account/passkeys/options", "/account/passkeys/rename", "/account/passkeys/remove",
-    "/consent/payment-challenge", "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
+    "/consent/payment-challenge", "/mfa", "/second-factor", "/account/security", "/account/totp",
+    "/account/totp/confirm",
     "/account/totp/remove", "/account/recovery-codes", "/confirm-device", "/confirm-device/send",
     "/password/forgot",
 }  # fmt: skip
