@@ -384,7 +384,7 @@ def errors_tell_nothing(run: Run) -> None:
 
 def _told_inside(run: Run, done: TestResponse) -> None:
     """What went wrong is on record under the request's id, without the text of the exception."""
-    told = [row for row in run.world.events() if row["request_id"] == done.headers["X-Request-Id"]]
+    told = run.world.events(request_id=done.headers["X-Request-Id"])
     if done.status_code == 500:
         assert [(row["event"], row["outcome"]) for row in told] == [("error.unhandled", "failed")]
     assert "hunter2" not in repr(told)
