@@ -23,6 +23,7 @@ class Step(StrEnum):
     CONFIRM_DEVICE = "confirm_device"
     MFA = "mfa"
     ENROL = "enrol"
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 - the name of a step
     CONSENT = "consent"
     APPROVE_PAYMENT = "approve_payment"
     DONE = "done"
@@ -44,6 +45,8 @@ class LoggedIn(Protocol):
     def demand(self) -> str: ...
     @property
     def confirm(self) -> bool: ...
+    @property
+    def change_password(self) -> bool: ...
     @property
     def complete(self) -> bool: ...
 
@@ -178,13 +181,17 @@ def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) ->
 
 
 def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, wanted: str) -> Next | None:
-    """What the person must prove, or set up, before they are asked; or None."""
-    # the approval of a payment itself proves what is wanted, by who has the factor for it
-    reached = session.acr if request.payment is None else person.highest
-    if acr.reaches(reached, wanted) and (request.payment is not None or not session.confirm):
+    """What the person must prove, set up or change before they are asked; or None."""
+    if session.change_password:
+        demand = person.demand if request.payment is not None else wanted
+        wanted = acr.highest(demand, session.demand)
+    elif request.payment is not None and acr.reaches(person.highest, wanted):
+        # the approval itself proves it, by who has the factor for it
         return None
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE, "new_device")
+    if acr.reaches(session.acr, wanted):
+        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
     # a factor is added by who has proved all that they have
     proved = acr.reaches(session.acr, person.highest)
     return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)

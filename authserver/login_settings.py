@@ -24,6 +24,9 @@ class LoginSettings(Appearance):
     session_lifetime: int = Field(43_200, ge=300, le=86_400)
     sessions_per_user: int = Field(20, ge=1, le=1000)
 
+    # passwords that were in breaches, as `authserver passwords import` writes them
+    breached_passwords: Path | None = None
+
     # rules of who must prove how much (docs/second-factors.md): a TOML file
     factor_policy: Path | None = None
 

@@ -32,6 +32,7 @@ from .login import (
     Sessions,
     webauthn,
 )
+from .login.breached import BreachedPasswords
 from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
@@ -193,6 +194,7 @@ def build(app: Flask, settings: Settings) -> Services:
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
+    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -219,6 +221,7 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
+    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
     return Services(
         settings=settings,
         master=master,
@@ -252,10 +255,8 @@ def build(app: Flask, settings: Settings) -> Services:
             FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
         ),
         steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(
-            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
-        ),
-        password_rules=PasswordRules(audit, settings),
+        password_login=PasswordLogin(database, passwords, login_rooms),
+        password_rules=password_rules,
         password_reset=PasswordReset(links, passwords, mfa),
         password_change=PasswordChange(
             database, users, links, passwords, sessions, login_limits, mail.queue_in

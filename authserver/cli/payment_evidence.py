@@ -41,7 +41,7 @@ def payment_evidence(evidence_id: str, as_json: bool) -> None:
 
     \b
     Example:
-      authserver audit payment-evidence 1n4QkqlQv4xC1m1Y5pHk3Q
+      authserver audit payment-evidence EVIDENCE_ID
     """
     services = open_rooms()
     try:

@@ -30,13 +30,16 @@ class Browser:
 
 @dataclass(frozen=True)
 class Rooms:
-    """What a login needs besides: ``demand`` tells which acr a person's session must reach."""
+    """What a login needs besides: ``demand`` tells which acr a person's session must reach, ``outdated``
+    whether their password must be changed.
+    """
 
     users: Users
     sessions: Sessions
     limits: LoginLimits
     audit: Audit
     demand: Callable[[UserRecord], str]
+    outdated: Callable[[str], bool]
 
 
 class PasswordLogin:
@@ -51,6 +54,7 @@ class PasswordLogin:
         self._limits = rooms.limits
         self._audit = rooms.audit
         self._demand = rooms.demand
+        self._outdated = rooms.outdated
 
     def attempt(self, login_name: str, password: str, browser: Browser) -> str | None:
         """The cookie of a new session, or None: why it failed is in the audit log alone.
@@ -72,21 +76,30 @@ class PasswordLogin:
                 return None
             outdated = self._hasher.outdated(str(user.password_hash))
             new_hash = self._hasher.hash(password) if outdated else None
-        return self._start(user, number, new_hash, browser)
+        login = Login(
+            user.user_id,
+            acr.PASSWORD,
+            AMR_PASSWORD,
+            browser.address,
+            browser.user_agent,
+            demand=self._demand(user),
+            change_password=self._outdated(password),
+        )
+        return self._start(user, number, new_hash, login, browser.session)
 
-    def _start(self, user: UserRecord, number: int, new_hash: str | None, browser: Browser) -> str | None:
-        demand = self._demand(user)
-        whole = acr.reaches(acr.PASSWORD, demand)
-        login = Login(user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent, demand)
+    def _start(
+        self, user: UserRecord, number: int, new_hash: str | None, login: Login, session: str | None
+    ) -> str | None:
+        whole = acr.reaches(login.acr, login.demand)
         with self._database.writing() as connection:
             if held := self._attempts.succeeded_in(connection, user, number, new_hash, whole=whole):
-                cookie = self._sessions.start_in(connection, login, browser.session)
+                cookie = self._sessions.start_in(connection, login, session)
                 entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail={"amr": list(AMR_PASSWORD)})
                 self._audit.record_in(connection, entry)
         if not held:
             self._failed(user, "changed_meanwhile", 0)
             return None
-        self._limits.succeeded(browser.address)
+        self._limits.succeeded(login.client_ip)
         return cookie
 
     def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:

@@ -75,6 +75,7 @@ class Sessions:
             "amr": list(login.amr),
             "demand": login.demand,
             "confirm": login.confirm,
+            "change_password": login.change_password,
             "auth_time": now,
             "created_at": now,
             "last_seen_at": now,

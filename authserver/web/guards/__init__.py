@@ -44,6 +44,7 @@ PLACES = {
     Step.MFA: "/mfa",
     Step.ENROL: "/second-factor",
     Step.CONFIRM_DEVICE: "/confirm-device",
+    Step.CHANGE_PASSWORD: "/account/password",
 }
 # in environ: the URL was longer than the server reads, and its query is not there
 OVERLONG = "authserver.overlong"
@@ -156,8 +157,8 @@ def due(onward: Onward, session: SessionView) -> Next:
         return services().steps.due(claim(onward.request_id), session, clock.now())
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE)
-    if session.complete:
-        return Next(Step.DONE)
+    if session.proved:
+        return Next(Step.CHANGE_PASSWORD if session.change_password else Step.DONE)
     proved = reaches(session.acr, services().mfa.factors(session.user_id).highest)
     return Next(Step.ENROL if proved else Step.MFA, acr=session.demand)
 
