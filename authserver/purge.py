@@ -12,6 +12,7 @@ from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
 from .models.user import UserLink
+from .models.webauthn import WebauthnChallenge
 
 BATCH = 1000
 # an authorization is kept for as long as its last access token may live, so that ending it still matters
@@ -25,7 +26,7 @@ PAYMENT_KEPT = 400 * 86_400
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink):
+    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, WebauthnChallenge):
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)

@@ -24,6 +24,7 @@ from .login import (
     PasswordReset,
     PasswordRules,
     Sessions,
+    webauthn,
 )
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
@@ -87,6 +88,7 @@ class Services:
     password_rules: PasswordRules
     password_reset: PasswordReset
     password_change: PasswordChange
+    passkeys: webauthn.Passkeys
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -198,6 +200,7 @@ def build(app: Flask, settings: Settings) -> Services:
         password_rules=PasswordRules(audit, settings),
         password_reset=PasswordReset(links, passwords),
         password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
+        passkeys=_passkeys(settings, database, users, sessions, login_limits, audit),
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -214,3 +217,25 @@ def build(app: Flask, settings: Settings) -> Services:
         registration=registration,
         server=server,
     )
+
+
+def _passkeys(
+    settings: Settings,
+    database: Database,
+    users: Users,
+    sessions: Sessions,
+    limits: LoginLimits,
+    audit: Audit,
+) -> webauthn.Passkeys:
+    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
+    assertions = webauthn.Assertions(database, users, audit, party, _tell)
+    return webauthn.Passkeys(
+        assertions,
+        webauthn.Registrations(database, audit, party, webauthn.AttestationPolicy()),
+        webauthn.Credentials(database),
+        webauthn.PasskeyLogin(database, assertions, sessions, limits, audit),
+    )
+
+
+def _tell(_connection: Connection, _user_id: str, _what: str) -> None:
+    pass

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 FLOORS: list[list[str]] = [
     [
         "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "config", "logs",
-        "process_lock", "visible_text", "acr",
+        "process_lock", "visible_text", "strict_json", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
@@ -38,6 +38,7 @@ LIBRARIES = {
     "flask_babel": {"web"},
     "babel": {"web"},
     "argon2": {"clients", "login"},
+    "webauthn": {"login"},
     "joserfc": {"jws", "jwks", "keys", "resource_server"},
     "authlib": {"errors", "oauth"},
     "prometheus_client": {"metrics"},

@@ -74,3 +74,4 @@ class Event(StrEnum):
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
     USER_STATE_CHANGED = "user.state.changed"
+    WEBAUTHN_REJECTED = "webauthn.rejected"

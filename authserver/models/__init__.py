@@ -16,6 +16,7 @@ from . import (
     subject,
     token,
     user,
+    webauthn,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "subject",
     "token",
     "user",
+    "webauthn",
 ]
