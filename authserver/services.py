@@ -114,6 +114,7 @@ class Services:
     password_rules: PasswordRules
     password_reset: PasswordReset
     password_change: PasswordChange
+    passkeys: webauthn.Passkeys
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -178,18 +179,16 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    passkeys = _Passkeys(database)
-    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
-    signatures = webauthn.Assertions(database, users, audit, party, lambda *told: None)
+    passkeys, held = _passkeys(settings, database, users, sessions, login_limits, audit), _Passkeys(database)
     mfa = Mfa(
         database,
         master,
         users,
         sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, held, mail.queue_in),
     )
     payment_factors = PaymentFactors(
-        PaymentRooms(mfa, sessions, signatures, Attempts(database), audit), settings.payment_sca
+        PaymentRooms(mfa, sessions, passkeys.assertions, Attempts(database), audit), settings.payment_sca
     )
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
@@ -252,7 +251,7 @@ def build(app: Flask, settings: Settings) -> Services:
             master,
             mfa,
             sessions,
-            FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
+            FactorRooms(audit, mail.queue_in, held, settings.operator_name),
         ),
         steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
         password_login=PasswordLogin(database, passwords, login_rooms),
@@ -261,6 +260,7 @@ def build(app: Flask, settings: Settings) -> Services:
         password_change=PasswordChange(
             database, users, links, passwords, sessions, login_limits, mail.queue_in
         ),
+        passkeys=passkeys,
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -287,3 +287,25 @@ def build(app: Flask, settings: Settings) -> Services:
 class _Passkeys(webauthn.Credentials):
     def forget_in(self, _connection: Connection, _user_id: str) -> None:
         pass
+
+
+def _passkeys(
+    settings: Settings,
+    database: Database,
+    users: Users,
+    sessions: Sessions,
+    limits: LoginLimits,
+    audit: Audit,
+) -> webauthn.Passkeys:
+    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
+    assertions = webauthn.Assertions(database, users, audit, party, _tell)
+    return webauthn.Passkeys(
+        assertions,
+        webauthn.Registrations(database, audit, party, webauthn.AttestationPolicy()),
+        webauthn.Credentials(database),
+        webauthn.PasskeyLogin(database, assertions, sessions, limits, audit),
+    )
+
+
+def _tell(_connection: Connection, _user_id: str, _what: str) -> None:
+    pass
