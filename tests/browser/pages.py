@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 from urllib.parse import urlencode
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from authserver.login.totp import code_at, step_at
 
-from .acts import PAY, SHOP, TO_SEE_ACCOUNTS, button, buy, check_out, heading, reach_approval, sign_in
+from .acts import SHOP, TO_SEE_ACCOUNTS, button, buy, check_out, heading, pay, reach_approval, sign_in
 from .merchant import NAME, PAYMENT
 from .stage import Stage
 
@@ -101,7 +100,7 @@ def approve_payment(page: Page, stage: Stage) -> None:
 @page_of("Receipt")
 def receipt(page: Page, stage: Stage) -> None:
     approve_payment(page, stage)
-    button(page, re.compile("^Pay ")).click()
+    pay(page, stage, "alice")
 
 
 @page_of("Payment not made")
@@ -131,7 +130,7 @@ def expired(page: Page, stage: Stage) -> None:
 @page_of("This request was answered already")
 def answered(page: Page, stage: Stage) -> None:
     reach_approval(page, stage)
-    button(page, PAY).click()
+    pay(page, stage)
     expect(heading(page, "Receipt")).to_be_visible()
     page.go_back()
 
@@ -157,7 +156,7 @@ def foreign(page: Page, stage: Stage) -> None:
 def going_back(page: Page, stage: Stage) -> None:
     page.route("**/form_post.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
     reach_approval(page, stage, query="?response_mode=form_post")
-    button(page, PAY).click()
+    pay(page, stage)
 
 
 @page_of("This page is out of date")
@@ -197,9 +196,10 @@ def link_over(page: Page, stage: Stage) -> None:
 def account(page: Page, stage: Stage) -> None:
     name = stage.newcomer()
     _sign_in_elsewhere(page, stage, name)
+    stage.give_app(name)
     buy(page, stage)
     sign_in(page, stage, name)
-    button(page, re.compile("^Pay ")).click()
+    pay(page, stage, name)
     expect(heading(page, "Receipt")).to_be_visible()
     check_out(page, stage, TO_SEE_ACCOUNTS)
     button(page, "Allow").click()
