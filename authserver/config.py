@@ -238,7 +238,8 @@ def _fault(kind: str, name: str, message: str) -> str:
 
 
 def _split(name: str, value: str) -> Any:
-    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages"):
+    field = Settings.model_fields.get(name)
+    if field is not None and "tuple[" in str(field.annotation):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto
+from . import crypto, factor_rooms
 from .audit import Audit
 from .audit.chain import Sealer
 from .cache import Versions
@@ -27,18 +27,16 @@ from .login import (
     PasswordLogin,
     PasswordReset,
     PasswordRules,
-    Policy,
     ResetRequests,
     Sessions,
+    Staff,
+    UnusedAccounts,
     webauthn,
 )
-from .login.breached import BreachedPasswords
 from .login.email_otp import Rooms as OtpRooms
-from .login.factor_changes import Rooms as FactorRooms
-from .login.mfa import Rooms as MfaRooms
+from .login.passkey_changes import PasskeyChanges
 from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
-from .login.payment_factors import Rooms as PaymentRooms
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
 from .oauth import account_source
@@ -72,7 +70,7 @@ from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Attempts, Links, LockNotices, Users
+from .users import Contacts, Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +100,7 @@ class Services:
     registrations: Registrations
     users: Users
     links: Links
+    contacts: Contacts
     sessions: Sessions
     login_limits: LoginLimits
     lock_notices: LockNotices
@@ -109,12 +108,14 @@ class Services:
     email_otp: EmailOtp
     reset_requests: ResetRequests
     factor_changes: FactorChanges
+    passkeys: webauthn.Passkeys
+    passkey_changes: PasskeyChanges
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
+    unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
-    passkeys: webauthn.Passkeys
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -174,26 +175,21 @@ def build(app: Flask, settings: Settings) -> Services:
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
 
-    users = Users(database, versions, audit, person_ends)
+    staff = Staff(settings)
+    users = Users(database, versions, audit, person_ends, staff.groups)
     links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    passkeys, held = _passkeys(settings, database, users, sessions, login_limits, audit), _Passkeys(database)
-    mfa = Mfa(
-        database,
-        master,
-        users,
-        sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, held, mail.queue_in),
+    factors = factor_rooms.build(
+        factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits)
     )
-    payment_factors = PaymentFactors(
-        PaymentRooms(mfa, sessions, passkeys.assertions, Attempts(database), audit), settings.payment_sca
-    )
+    mfa, payment_factors = factors.mfa, factors.payment_factors
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
+    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
+    unused_accounts = UnusedAccounts(database, users, staff)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -220,7 +216,6 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
-    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
     return Services(
         settings=settings,
         master=master,
@@ -240,27 +235,30 @@ def build(app: Flask, settings: Settings) -> Services:
         registrations=registrations,
         users=users,
         links=links,
+        contacts=Contacts(database, versions, audit, mail),
         sessions=sessions,
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),
         mfa=mfa,
         email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
-        factor_changes=FactorChanges(
-            database,
-            master,
-            mfa,
-            sessions,
-            FactorRooms(audit, mail.queue_in, held, settings.operator_name),
-        ),
+        factor_changes=factors.factor_changes,
+        passkeys=factors.passkeys,
+        passkey_changes=factors.passkey_changes,
         steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(database, passwords, login_rooms),
-        password_rules=password_rules,
-        password_reset=PasswordReset(links, passwords, mfa),
-        password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in
+        password_login=PasswordLogin(
+            database,
+            passwords,
+            LoginRooms(
+                users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
+            ),
         ),
-        passkeys=passkeys,
+        password_rules=password_rules,
+        unused_accounts=unused_accounts,
+        password_reset=PasswordReset(links, passwords, mfa, password_rules),
+        password_change=PasswordChange(
+            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
+        ),
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -282,30 +280,3 @@ def build(app: Flask, settings: Settings) -> Services:
         registration=registration,
         server=server,
     )
-
-
-class _Passkeys(webauthn.Credentials):
-    def forget_in(self, _connection: Connection, _user_id: str) -> None:
-        pass
-
-
-def _passkeys(
-    settings: Settings,
-    database: Database,
-    users: Users,
-    sessions: Sessions,
-    limits: LoginLimits,
-    audit: Audit,
-) -> webauthn.Passkeys:
-    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
-    assertions = webauthn.Assertions(database, users, audit, party, _tell)
-    return webauthn.Passkeys(
-        assertions,
-        webauthn.Registrations(database, audit, party, webauthn.AttestationPolicy()),
-        webauthn.Credentials(database),
-        webauthn.PasskeyLogin(database, assertions, sessions, limits, audit),
-    )
-
-
-def _tell(_connection: Connection, _user_id: str, _what: str) -> None:
-    pass

@@ -1,6 +1,7 @@
 """An authenticator made by hand: it signs what it is told to sign, also what no honest one would.
 
-``Authenticator`` is a device with keys in it; ``register`` and ``sign`` give what a browser's ``toJSON()`` does.
+``Authenticator`` is a device with keys in it; ``register`` and ``sign`` give what a browser's ``toJSON()``
+does.
 """
 
 from __future__ import annotations

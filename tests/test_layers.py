@@ -22,7 +22,7 @@ FLOORS: list[list[str]] = [
     ],
     ["login", "oauth"],
     ["interaction"],
-    ["services"],
+    ["factor_rooms", "services"],
     ["web"],
     ["bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
 ]  # fmt: skip

@@ -60,6 +60,11 @@ def fields() -> dict[str, str]:
     return passed
 
 
+def holder() -> str:
+    """What this browser alone has since its first form here: a ceremony before a login is bound to it."""
+    return _cookie()
+
+
 def renew() -> None:
     """The browser gets another cookie with this answer: forms from before a login no longer fit."""
     g.csrf_cookie = crypto.random_token()

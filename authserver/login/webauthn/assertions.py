@@ -6,7 +6,7 @@ the count: who has no key cannot make a credential look cloned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,8 @@ from .credentials import Credential, Credentials
 from .refusal import Refused
 from .relying_party import RelyingParty
 
-# a note to the person by mail: (connection, user_id, what happened)
-Tell = Callable[[Connection, str, str], None]
+# a message to a person, sent with the transaction: (connection, user_id, its template, values)
+Tell = Callable[[Connection, str, str, Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,8 @@ class Assertions:
         if (sign_count or credential.sign_count) and sign_count <= credential.sign_count:
             with self._database.writing() as connection:
                 if self._credentials.flag_in(connection, credential.credential_id):
-                    self._tell(connection, credential.user_id, "passkey_cloned")
+                    told = {"passkey": credential.name}
+                    self._tell(connection, credential.user_id, "passkey_cloned", told)
             raise Refused("sign_count", credential.user_id)
         if credential.flagged_at is not None:
             raise Refused("possibly_cloned", credential.user_id)

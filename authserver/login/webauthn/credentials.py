@@ -94,6 +94,11 @@ class Credentials:
         mine = (credentials.c.user_id == user_id) & (credentials.c.credential_id == credential_id)
         return connection.execute(delete(credentials).where(mine)).rowcount == 1
 
+    @staticmethod
+    def forget_in(connection: Connection, user_id: str) -> None:
+        """The person has none."""
+        connection.execute(delete(credentials).where(credentials.c.user_id == user_id))
+
     def rename(self, user_id: str, credential_id: bytes, name: str) -> bool:
         """The person's credential is called ``name``; False if they have no such one."""
         mine = (credentials.c.user_id == user_id) & (credentials.c.credential_id == credential_id)
