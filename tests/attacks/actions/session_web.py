@@ -10,7 +10,7 @@ from unittest import mock
 from urllib.parse import urlencode
 
 from asking import CALLBACK, answer, decide, follow
-from plugins.factors import SECURITY, begin, give_totp, prove
+from plugins.factors import SECURITY, begin, code_for, give_totp, prove
 from plugins.people import PASSWORD, Browser, hidden_fields
 from registering import call, manage
 from sqlalchemy import exc, select
@@ -93,6 +93,8 @@ class _Scene:
         shown += _of_a_new_device(run, alice)
         shown += _of_the_data(run, self.held)
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
+        # sent by the script of the same form
+        self.fields["/consent/payment-challenge"] = self.fields["/consent"]
         other = next(
             s
             for s in services.sessions.list(alice)
@@ -119,7 +121,8 @@ class _Scene:
         assert self.held.get("/account").status_code == 200
         assert self.elsewhere.get("/account").status_code == 200
         assert self.held.get(f"/enrol?token={self.values['token']}").status_code == 200
-        done = self.held.post("/consent", self.form("/consent"))
+        code = code_for(self.run.world.services, self.held.cookie("sid"))
+        done = self.held.post("/consent", self.form("/consent") | {"code": code})
         assert "code" in answer(done)
         assert "code" in answer(self.held.get(f"/authorize/resume?request={self.waiting}"))
 
