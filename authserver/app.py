@@ -19,10 +19,12 @@ from .web import (
     account,
     authorize,
     brand,
+    confirm_device,
     consent,
     csrf,
     enrol,
     errors,
+    factors,
     guards,
     headers,
     health,
@@ -30,8 +32,10 @@ from .web import (
     language,
     login,
     logout,
+    mfa,
     oauth,
     password,
+    password_reset,
 )
 
 EXTENSION = "authserver"
@@ -61,7 +65,10 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     services = build(app, settings)
     app.extensions[EXTENSION] = services
-    pages = (home, authorize, consent, login, enrol, logout, account, password, language, brand)
+    pages = (
+        home, authorize, consent, login, enrol, logout, account, password, mfa, factors, language, brand,
+        confirm_device, password_reset,
+    )  # fmt: skip
     for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals["operator_name"] = settings.operator_name

@@ -14,7 +14,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from . import crypto
-from .appearance import Appearance
+from .login_settings import LoginSettings
+from .messaging import Messaging, messaging_refusals
 
 PREFIX = "AUTHSERVER_"
 SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
@@ -34,7 +35,7 @@ class SettingsRefused(Exception):
         self.reasons = reasons
 
 
-class Settings(Appearance):
+class Settings(LoginSettings, Messaging):
     """Every setting, named ``AUTHSERVER_`` and the field in capitals; times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -67,28 +68,14 @@ class Settings(Appearance):
     revocations_lifetime: int = Field(300, ge=10, le=3600)
     cache_confirm_ms: int = Field(500, ge=10, le=1000)
 
-    argon2_memory_kib: int = Field(19456, ge=8)
-    argon2_time_cost: int = Field(2, ge=1)
-    argon2_parallelism: int = Field(1, ge=1)
     secret_hash_concurrency: int = Field(2, ge=1)
     secret_hash_queue: int = Field(32, ge=0)
-    login_hash_concurrency: int = Field(2, ge=1)
-    login_hash_queue: int = Field(32, ge=0)
-
-    # the second factor of payments; none is for demonstrations, where nobody's money moves
-    payment_sca: Literal["none"] = "none"
-
     # a shop to pay at, linked on the home page; the demo sets it
     demo_url: str = ""
     # told in metadata (RFC 8414 §2), for those who make clients
     service_documentation: str = ""
     op_policy_uri: str = ""
     op_tos_uri: str = ""
-
-    # PSD2 RTS art. 4(3)(d): five minutes without activity
-    session_idle: int = Field(300, ge=30, le=3600)
-    session_lifetime: int = Field(43_200, ge=300, le=86_400)
-    sessions_per_user: int = Field(20, ge=1, le=1000)
 
     # count/seconds; see docs/limits.md for what each one counts
     limit_address: str = "60000/60"
@@ -126,7 +113,7 @@ class Settings(Appearance):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri")
+    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri", "sms_url")
     @classmethod
     def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
@@ -245,7 +232,7 @@ def _fault(kind: str, name: str, message: str) -> str:
 
 
 def _split(name: str, value: str) -> Any:
-    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages"):
+    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages", "webauthn_aaguids"):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 
@@ -255,6 +242,13 @@ def refusals(settings: Settings) -> list[str]:
     reasons = []
     if settings.client_address_header and not settings.trusted_peers:
         reasons.append("AUTHSERVER_CLIENT_ADDRESS_HEADER needs AUTHSERVER_TRUSTED_PEERS: who may send it.")
+    vouched = settings.webauthn_attestation == "direct"
+    if vouched != bool(settings.webauthn_aaguids) or vouched != (settings.webauthn_roots is not None):
+        reasons.append(
+            "AUTHSERVER_WEBAUTHN_ATTESTATION=direct goes with AUTHSERVER_WEBAUTHN_AAGUIDS and "
+            "AUTHSERVER_WEBAUTHN_ROOTS, each with the others."
+        )
+    reasons += messaging_refusals(settings, production=settings.profile == "production")
     if settings.profile == "dev":
         if not settings.loopback:
             reasons.append(

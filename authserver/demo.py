@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import crypto
+from . import acr, clock, crypto
 from .clients.metadata import AUTH_METHODS, SECRET_METHODS
-from .login import PasswordHasher
+from .errors import NotDone
+from .login import PasswordHasher, totp
 from .partners import Policy
 from .services import Services
 
@@ -19,6 +20,8 @@ API_SCOPES = {
     "payments": ("payments:initiate", "payments:read", "refunds:create"),
     "accounts": ("accounts:read",),
 }
+# who has a second factor already; others set one up when they need it
+WITH_APP = ("alice",)
 MERCHANT, SHOP, APP = "demo-merchant", "demo-shop", "demo-app"
 PEOPLE = {"alice": "Alice Adams", "bob": "Bob Brown"}
 SANDBOX_CLIENTS, SANDBOX_DAYS = 1000, 365
@@ -46,6 +49,7 @@ class _Known:
 
     secrets: dict[str, str] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
+    totp_secrets: dict[str, str] = field(default_factory=dict)
     initial_access_token: str = ""
     fresh: set[str] = field(default_factory=set)
 
@@ -138,7 +142,7 @@ def _people(services: Services, known: _Known) -> list[dict[str, Any]]:
         {
             "username": username,
             "password": _password(services, hasher, username, known),
-            "totp_secret": None,
+            "totp_secret": _totp_secret(services, username, known) if username in WITH_APP else None,
         }
         for username in PEOPLE
     ]
@@ -160,6 +164,37 @@ def _password(services: Services, hasher: PasswordHasher, username: str, known: 
     services.password_reset.set(link, password)
     known.fresh.add(username)
     return password
+
+
+def _totp_secret(services: Services, username: str, known: _Known) -> str | None:
+    """The secret of the person's authenticator app, kept or set up anew as they would; None if disabled."""
+    user = services.users.find(username)
+    if user is None or not user.active:
+        return None
+    held = known.totp_secrets.get(username)
+    factors = services.mfa.factors(user.user_id)
+    if factors.passkeys or (factors.totp and held and services.mfa.has_secret(user.user_id, held)):
+        return held
+    services.factor_changes.reset(user.user_id)
+    known.fresh.add(username)
+    sid = services.sessions.start(user.user_id, acr=acr.PASSWORD, amr=("pwd",))
+    session = services.sessions.read(sid)
+    assert session is not None
+    begun = services.factor_changes.begin_totp(session, username)
+    assert begun is not None
+    # of the step before this one, so that the present code is still there to be used
+    code = totp.code_at(begun.secret, totp.step_at(clock.now()) - 1)
+    services.factor_changes.confirm_totp(session, begun.totp_id, code)
+    services.sessions.end(session.sid, "demo")
+    return begun.secret
+
+
+def code_of(path: Path, username: str) -> str:
+    """The code that the person's authenticator app shows now, by the demo's file; NotDone without it."""
+    held = _read(path).totp_secrets.get(username)
+    if held is None:
+        raise NotDone(f"The demo has no authenticator app of {username}; its own is alice's.")
+    return totp.code_at(held, totp.step_at(clock.now()))
 
 
 def _initial_access_token(services: Services, known: _Known) -> str:
@@ -202,6 +237,7 @@ def _read(path: Path) -> _Known:
         return _Known(
             {entry["client_id"]: entry["client_secret"] for entry in entries if entry["client_secret"]},
             {entry["username"]: entry["password"] for entry in content.get("users", ()) if entry["password"]},
+            {e["username"]: e["totp_secret"] for e in content.get("users", ()) if e.get("totp_secret")},
             str(content.get("initial_access_token") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from . import acr
+from .login.mfa import Mfa
+from .login.policy import Asked
 from .oauth.authorization_request import AuthorizationRequest
 from .oauth.consent import Consents
 from .oauth.interactions import InteractionRecord
@@ -17,6 +19,10 @@ class Step(StrEnum):
     """What a person meets next on the way to an answer."""
 
     LOGIN = "login"
+    CONFIRM_DEVICE = "confirm_device"
+    MFA = "mfa"
+    ENROL = "enrol"
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 - the name of a step
     CONSENT = "consent"
     APPROVE_PAYMENT = "approve_payment"
     DONE = "done"
@@ -34,15 +40,27 @@ class LoggedIn(Protocol):
     def acr(self) -> str: ...
     @property
     def auth_time(self) -> int: ...
+    @property
+    def demand(self) -> str: ...
+    @property
+    def confirm(self) -> bool: ...
+    @property
+    def change_password(self) -> bool: ...
+    @property
+    def complete(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The step, why it is due (for the audit log), and with REFUSE the error code for the client."""
+    """The step, why it is due (for the audit log), and with REFUSE the error code for the client.
+
+    ``acr`` is what a second factor, or the approval of a payment, must reach.
+    """
 
     step: Step
     reason: str = ""
     error: str = ""
+    acr: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,58 +73,108 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whoever is there: whether the request lets them answer, whether they allowed all of its scopes before,
-    and the authentication context class that they can reach at most.
+    """Whoever is there: whether the request lets them answer, and whether they allowed all its scopes before.
+
+    ``highest`` is the authentication context class that their factors reach, ``demand`` what the policy wants
+    of them for this request.
     """
 
     wanted: bool = True
     consented: bool = False
-    highest: str = acr.HIGHEST
+    highest: str = acr.PASSWORD
+    demand: str = ""
 
 
 def next_step(
     request: AuthorizationRequest, session: LoggedIn | None, since: Since, person: Person, now: int
 ) -> Next:
     """The step that is due (OpenID Connect Core §3.1.2.3, §3.1.2.4, §5.5.1)."""
-    if request.acr_essential and acr.met(person.highest, request.acr_essential) is None:
+    # a policy that demands a factor has the person enrol it
+    possible = acr.highest(person.highest, person.demand)
+    if request.acr_essential and acr.met(possible, request.acr_essential) is None:
         # no page could change it
-        return _IN_VAIN["acr"]
+        return _UNMET
     silent = "none" in request.prompt
     if due := _login_due(request, session, since, person, now):
         return _login(due, silent, session, since)
+    assert session is not None  # or a login were due
+    wanted = _wanted(request, session, person)
+    if more := _more(request, session, person, wanted):
+        return Next(Step.REFUSE, "prompt_none", "login_required") if silent else more
     if request.payment is None and person.consented and "consent" not in request.prompt:
         return Next(Step.DONE)
     if silent:
         # who is there is no business of a client that they have allowed nothing, though it guessed right
         return Next(Step.REFUSE, "prompt_none", "login_required" if request.subjects else "consent_required")
     step = Step.CONSENT if request.payment is None else Step.APPROVE_PAYMENT
-    return Next(step, "consent_required")
+    return Next(step, "consent_required", acr=wanted)
 
 
-def due(
-    interaction: InteractionRecord,
-    session: LoggedIn | None,
-    consents: Consents,
-    subjects: Subjects,
-    now: int,
-) -> Next:
-    """``next_step`` for an interaction as it stands; one query where somebody is logged in."""
-    request = interaction.request
-    person = Person()
-    if session is not None:
-        consented = not consents.needed(request, session.user_id)
+class Steps:
+    """Judges interactions as they stand."""
+
+    def __init__(self, consents: Consents, subjects: Subjects, mfa: Mfa) -> None:
+        self._consents = consents
+        self._subjects = subjects
+        self._mfa = mfa
+
+    def due(self, interaction: InteractionRecord, session: LoggedIn | None, now: int) -> Next:
+        """``next_step``; one query where somebody is logged in, more where their factors matter."""
+        request = interaction.request
+        person = NOBODY if session is None else self._person(request, session)
+        since = Since(interaction.created_at, interaction.session_before)
+        return next_step(request, session, since, person, now)
+
+    def _person(self, request: AuthorizationRequest, session: LoggedIn) -> Person:
+        consented = not self._consents.needed(request, session.user_id)
         # whom the request names is named as its client knows them
         named = request.subjects
-        wanted = not named or subjects.known_as(request.client_id, session.user_id) in named
-        person = Person(wanted, consented)
-    since = Since(interaction.created_at, interaction.session_before)
-    return next_step(request, session, since, person, now)
+        wanted = not named or self._subjects.known_as(request.client_id, session.user_id) in named
+        demand = self._mfa.request_demand(session.user_id, _asked(request))
+        matters = request.acr_essential or request.acr_values or not session.complete
+        if not matters and acr.reaches(session.acr, demand):
+            return Person(wanted, consented, session.acr, demand)
+        return Person(wanted, consented, self._mfa.factors(session.user_id).highest, demand)
 
 
-_IN_VAIN = {
-    "hint": Next(Step.REFUSE, "hint_subject", "login_required"),
-    "acr": Next(Step.REFUSE, "acr", "unmet_authentication_requirements"),
-}
+# who will log in may have any factor
+NOBODY = Person(highest=acr.PHISHING_RESISTANT)
+_UNMET = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
+
+
+_IN_VAIN = {"hint": Next(Step.REFUSE, "hint_subject", "login_required"), "acr": _UNMET}
+
+
+def _asked(request: AuthorizationRequest) -> Asked:
+    """The request as the policy sees it."""
+    amount = request.payment["instructedAmount"] if request.payment else {}
+    scopes = frozenset(request.scopes)
+    return Asked(request.client_id, scopes, amount.get("amount"), amount.get("currency"))
+
+
+def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) -> str:
+    """The acr to reach: what is demanded, and of what the client names the first that can be reached."""
+    # a payment is approved by a factor of its own: it is asked for once (PSD2 RTS art. 4(1))
+    demand = acr.highest(person.demand, "" if request.payment else session.demand)
+    possible = acr.highest(person.highest, person.demand)
+    named = request.acr_essential or request.acr_values
+    first = next((step for step in named if step in acr.reachable(possible)), "")
+    return acr.highest(demand, first)
+
+
+def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, wanted: str) -> Next | None:
+    """What the person must prove besides, or None."""
+    if request.payment is not None and not session.change_password:
+        return None
+    if session.confirm:
+        return Next(Step.CONFIRM_DEVICE, "new_device")
+    if session.change_password:
+        wanted = acr.highest(wanted, session.demand)
+    if acr.reaches(session.acr, wanted):
+        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
+    # a factor is added by who has proved all that they have
+    proved = acr.reaches(session.acr, person.highest)
+    return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)
 
 
 def _login_due(
@@ -117,7 +185,7 @@ def _login_due(
         return "session_missing"
     if not person.wanted:
         return "hint"
-    if request.acr_essential and acr.met(session.acr, request.acr_essential) is None:
+    if request.acr_essential and not acr.reaches(session.acr, acr.PASSWORD):
         return "acr"
     if _fresh(session, since):
         return ""

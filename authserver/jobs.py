@@ -1,7 +1,7 @@
-"""Background jobs: two threads in every process, and one process of the fleet at a time for each job.
+"""Background jobs: three threads in every process, and one process of the fleet at a time for each job.
 
 A job runs under a lease row: whoever holds it runs, whoever finds it expired takes over. Jobs that call
-other servers have a thread of their own, so that nothing waits for those.
+other servers have threads of their own, clients' apart from mail's, so that nothing waits for those.
 """
 
 from __future__ import annotations
@@ -46,6 +46,12 @@ class Jobs:
         )
         logout = services.backchannel_logout
         self.calls = (Job("backchannel_logout", 1, logout.deliver, logout.due),)
+        requests, locks = services.reset_requests, services.lock_notices
+        self.mails = (
+            Job("password_resets", 0.5, requests.answer, requests.due),
+            Job("lock_notices", 2, locks.tell, locks.pending),
+            Job("mail", 0.5, services.mail.deliver, services.mail.due),
+        )
         self._due: dict[str, float] = {}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -53,7 +59,7 @@ class Jobs:
     def start(self) -> None:
         """The threads run."""
         self._stop = threading.Event()
-        work = {"jobs": self.run_due, "calls": self.run_calls}
+        work = {"jobs": self.run_due, "calls": self.run_calls, "mails": self.run_mails}
         self._threads = [
             threading.Thread(target=self._loop, args=(self._stop, round_), name=name, daemon=True)
             for name, round_ in work.items()
@@ -85,6 +91,10 @@ class Jobs:
     def run_calls(self) -> None:
         """``run_due`` for the jobs that call others."""
         self._run_due(self.calls)
+
+    def run_mails(self) -> None:
+        """``run_due`` for messages to people."""
+        self._run_due(self.mails)
 
     def _run_due(self, jobs: Iterable[Job]) -> None:
         for job in jobs:

@@ -40,6 +40,9 @@ outgoing_failed = Counter("authserver_outgoing_failed_total", "Calls to addresse
 unsealed = Gauge(
     "authserver_audit_unsealed", "Audit rows without a place in the chain", multiprocess_mode="mostrecent"
 )
+mail_oldest = Gauge(
+    "authserver_mail_oldest_seconds", "How long the oldest message waits", multiprocess_mode="mostrecent"
+)
 job_last_run = Gauge(
     "authserver_job_last_run_seconds", "When a job last ran", ["job"], multiprocess_mode="max"
 )

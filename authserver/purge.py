@@ -8,17 +8,27 @@ from . import clock
 from .db import Database, table_of
 from .models.authorization import Authorization, AuthorizationCode, Interaction
 from .models.client import ClientSecret
+from .models.factor import TotpSecret
+from .models.one_time_code import OneTimeCode
+from .models.outbox import Outbox
 from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
-from .models.user import UserLink
+from .models.user import ResetRequest, UserLink
 from .models.webauthn import WebauthnChallenge
 
 BATCH = 1000
+# what goes when its time is over, by itself
+PLAIN = (
+    Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, ResetRequest, TotpSecret,
+    OneTimeCode, WebauthnChallenge,
+)  # fmt: skip
 # an authorization is kept for as long as its last access token may live, so that ending it still matters
 LONGEST_ACCESS_TOKEN = 3600 + 60
 # a request that is too old can be cancelled for a while yet
 INTERACTION_KEPT = 3600
+# a message that nobody sent in time, where no worker has run for long
+OUTBOX_KEPT = 86_400
 # people can look up what they approved for as long as they may dispute it (PSD2 art. 71(1): 13 months)
 PAYMENT_KEPT = 400 * 86_400
 
@@ -26,9 +36,11 @@ PAYMENT_KEPT = 400 * 86_400
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
-    for model in (Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, WebauthnChallenge):
+    for model in PLAIN:
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
+    # the job that sends gives up first and says so
+    gone["outbox"] = _purge_table(database, table_of(Outbox), kept=OUTBOX_KEPT)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)
     return gone | _purge_authorizations(database)
 

@@ -15,17 +15,30 @@ from .clients import Clients, Registrations, Scopes, SecretHasher
 from .config import Settings
 from .db import Database
 from .group_commit import GroupCommit
+from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    EmailOtp,
+    FactorChanges,
     LoginLimits,
+    Mfa,
     PasswordChange,
     PasswordHasher,
     PasswordLogin,
     PasswordReset,
     PasswordRules,
+    Policy,
+    ResetRequests,
     Sessions,
     webauthn,
 )
+from .login.breached import BreachedPasswords
+from .login.email_otp import Rooms as OtpRooms
+from .login.factor_changes import Rooms as FactorRooms
+from .login.mfa import Rooms as MfaRooms
+from .login.password_login import Rooms as LoginRooms
+from .login.reset_requests import Rooms as ResetRooms
+from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
@@ -53,7 +66,7 @@ from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, Users
+from .users import Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +86,7 @@ class Services:
     sealer: Sealer
     keys: KeyStore
     rotation: Rotation
+    mail: Mail
     replay: ReplayGuard
     outgoing: Outgoing
     throttle: Throttle
@@ -84,6 +98,12 @@ class Services:
     links: Links
     sessions: Sessions
     login_limits: LoginLimits
+    lock_notices: LockNotices
+    mfa: Mfa
+    email_otp: EmailOtp
+    reset_requests: ResetRequests
+    factor_changes: FactorChanges
+    steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
     password_reset: PasswordReset
@@ -119,6 +139,7 @@ def build(app: Flask, settings: Settings) -> Services:
         anchor=settings.audit_anchor,
         checkpoint_every=(settings.audit_checkpoint_rows, settings.audit_checkpoint_seconds),
     )
+    mail = Mail(settings, database, master, audit, Outgoing(settings))
     throttle = Throttle(settings, database, versions, audit)
     scopes = Scopes(database, versions, audit)
     hasher = SecretHasher(master, settings)
@@ -145,11 +166,23 @@ def build(app: Flask, settings: Settings) -> Services:
         sessions.end_all_in(connection, user_id, reason)
 
     users = Users(database, versions, audit, person_ends)
-    links = Links(database, versions, users, audit)
+    links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
+    passkeys = webauthn.Credentials(database)
+    mfa = Mfa(
+        database,
+        master,
+        users,
+        sessions,
+        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
+    )
+    factor_changes = FactorChanges(
+        database, master, mfa, sessions, FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name)
+    )
     passwords = PasswordHasher(settings)
+    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -176,6 +209,7 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
+    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
     return Services(
         settings=settings,
         master=master,
@@ -185,6 +219,7 @@ def build(app: Flask, settings: Settings) -> Services:
         sealer=sealer,
         keys=keys,
         rotation=rotation,
+        mail=mail,
         replay=replay,
         outgoing=outgoing,
         throttle=throttle,
@@ -196,11 +231,23 @@ def build(app: Flask, settings: Settings) -> Services:
         links=links,
         sessions=sessions,
         login_limits=login_limits,
-        password_login=PasswordLogin(database, users, passwords, sessions, login_limits, audit),
-        password_rules=PasswordRules(audit, settings),
-        password_reset=PasswordReset(links, passwords),
-        password_change=PasswordChange(database, users, links, passwords, sessions, login_limits),
-        passkeys=_passkeys(settings, database, users, sessions, login_limits, audit),
+        lock_notices=LockNotices(database, mail),
+        mfa=mfa,
+        email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
+        reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
+        factor_changes=factor_changes,
+        passkeys=webauthn.Passkeys.of(
+            settings,
+            database,
+            webauthn.Rooms(users, sessions, factor_changes, login_limits, audit, mail.queue_in),
+        ),
+        steps=Steps(consents, subjects, mfa),
+        password_login=PasswordLogin(database, passwords, login_rooms),
+        password_rules=password_rules,
+        password_reset=PasswordReset(links, passwords, mfa),
+        password_change=PasswordChange(
+            database, users, links, passwords, sessions, login_limits, mail.queue_in
+        ),
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -217,25 +264,3 @@ def build(app: Flask, settings: Settings) -> Services:
         registration=registration,
         server=server,
     )
-
-
-def _passkeys(
-    settings: Settings,
-    database: Database,
-    users: Users,
-    sessions: Sessions,
-    limits: LoginLimits,
-    audit: Audit,
-) -> webauthn.Passkeys:
-    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
-    assertions = webauthn.Assertions(database, users, audit, party, _tell)
-    return webauthn.Passkeys(
-        assertions,
-        webauthn.Registrations(database, audit, party, webauthn.AttestationPolicy()),
-        webauthn.Credentials(database),
-        webauthn.PasskeyLogin(database, assertions, sessions, limits, audit),
-    )
-
-
-def _tell(_connection: Connection, _user_id: str, _what: str) -> None:
-    pass

@@ -27,6 +27,7 @@ from authserver import demo as demo_data
 from authserver.app import services_of
 from authserver.cli.demo import commands
 from authserver.config import Settings, SettingsRefused
+from authserver.errors import NotDone
 from authserver.login.password_login import Browser
 from authserver.services import Services
 
@@ -341,3 +342,23 @@ def test_a_file_that_is_broken_is_made_anew(services: Services, tmp_path: Path) 
         content = demo_data.seed(services, path, 8001).content
         assert services.clients.holds("demo-shop", content["clients"][1]["client_secret"])
         assert log_in(services, "alice", content["users"][0]["password"])
+
+
+def test_alices_app_is_set_up_and_kept_and_its_code_is_told(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "demo.json"
+    first = demo_data.seed(services, path, 8001).content
+    alice, bob = (services.users.find(name) for name in ("alice", "bob"))
+    assert alice is not None and bob is not None
+    secret = first["users"][0]["totp_secret"]
+    assert services.mfa.has_secret(alice.user_id, secret)
+    assert first["users"][1]["totp_secret"] is None
+    assert services.mfa.factors(bob.user_id).strong == 0
+    assert services.mfa.judge(alice.user_id, "totp", demo_data.code_of(path, "alice")) is not None
+    with pytest.raises(NotDone, match="no authenticator app of bob"):
+        demo_data.code_of(path, "bob")
+    assert demo_data.seed(services, path, 8001).content["users"] == first["users"]
+    # one that the file does not know is replaced, as passwords are
+    path.unlink()
+    second = demo_data.seed(services, path, 8001).content["users"][0]["totp_secret"]
+    assert second != secret
+    assert services.mfa.has_secret(alice.user_id, second)

@@ -12,12 +12,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 # Ground to top. Rooms on one line may use those to their left; login and oauth never each other.
 FLOORS: list[list[str]] = [
     [
-        "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "config", "logs",
-        "process_lock", "visible_text", "strict_json", "acr",
+        "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "login_settings",
+        "messaging", "config", "logs", "process_lock", "visible_text", "strict_json", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
-        "metrics", "outgoing", "jws", "jwks", "audit", "keys", "ip_allowlist", "counters", "throttle",
+        "metrics", "outgoing", "jws", "jwks", "audit", "keys", "mail", "ip_allowlist", "counters", "throttle",
         "tiers", "replay", "users", "partners", "clients",
     ],
     ["login", "oauth"],
@@ -36,9 +36,11 @@ LIBRARIES = {
     "limits": {"throttle"},
     "flask": {"db", "throttle", "web", "app"},
     "flask_babel": {"web"},
-    "babel": {"web"},
+    "babel": {"mail", "web"},
     "argon2": {"clients", "login"},
     "webauthn": {"login"},
+    "pyotp": {"login"},
+    "segno": {"web"},
     "joserfc": {"jws", "jwks", "keys", "resource_server"},
     "authlib": {"errors", "oauth"},
     "prometheus_client": {"metrics"},

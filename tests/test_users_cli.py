@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
-from plugins.app import ISSUER, MASTER, World
-from plugins.people import Browser
+from plugins.app import ISSUER, MASTER, Moving, World
+from plugins.factors import give_totp
+from plugins.people import Browser, add_user
 
 from authserver.app import services_of
 from authserver.cli import main
@@ -171,3 +172,33 @@ def test_in_production_no_file_of_a_demo_names_the_issuer(
     # without an issuer of its own it does not start: dev's default is plain http
     assert result.exit_code == 2
     assert "AUTHSERVER_ISSUER must be https" in result.output
+
+
+def test_groups_are_set_as_a_whole(run: Run, world: World) -> None:
+    run("create", "--username", "dora")
+    assert told(run("groups", "dora", "--group", "staff", "--group", "operators", "--json"))["groups"] == [
+        "operators",
+        "staff",
+    ]
+    assert told(run("show", "dora", "--json"))["groups"] == ["operators", "staff"]
+    assert told(run("groups", "dora", "--json"))["groups"] == []
+    assert run("groups", "dora", "--group", "No Group").exit_code == 2
+    assert [row["detail"] for row in world.events("user.groups.changed")] == [
+        {"groups": ["operators", "staff"]},
+        {"groups": []},
+    ]
+
+
+def test_who_lost_all_factors_is_helped_by_an_operator(run: Run, app: Flask, moving_clock: Moving) -> None:
+    services = services_of(app)
+    erik = add_user(services, "erik")
+    enrolled = give_totp(app, erik)
+    browser = Browser(app)
+    browser.log_in("erik")
+    assert told(run("reset-factors", "erik", "--json")) == {"username": "erik", "reset": True}
+    assert browser.get("/mfa").location == "/login"
+    browser.log_in("erik")
+    assert "Erik" in browser.get("/account").text
+    assert services.mfa.judge(erik, "recovery_code", enrolled.codes[0]) is None
+    assert told(run("reset-factors", "erik", "--json"))["reset"] is False
+    assert [row["reason"] for row in World(app, services).events("mfa.removed")] == ["by_operator"]

@@ -44,6 +44,15 @@ class Event(StrEnum):
     LOGOUT_BACKCHANNEL_SENT = "logout.backchannel.sent"
     LOGOUT_DONE = "logout.done"
     LOGOUT_REJECTED = "logout.rejected"
+    MAIL_FAILED = "mail.failed"
+    MAIL_SENT = "mail.sent"
+    MFA_ENROLLED = "mfa.enrolled"
+    MFA_ENROL_REJECTED = "mfa.enrol.rejected"
+    MFA_FAILED = "mfa.failed"
+    MFA_REMOVED = "mfa.removed"
+    MFA_REMOVE_REJECTED = "mfa.remove.rejected"
+    MFA_REPLAY = "mfa.replay"
+    MFA_SUCCEEDED = "mfa.succeeded"
     PARTNER_INVITED = "partner.invited"
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
@@ -54,6 +63,7 @@ class Event(StrEnum):
     REGISTRATION_READ = "registration.read"
     REGISTRATION_REJECTED = "registration.rejected"
     REGISTRATION_UPDATED = "registration.updated"
+    RESET_REQUESTED = "reset.requested"
     RESOURCE_REJECTED = "resource.rejected"
     RESOURCE_SERVER_REGISTERED = "resource_server.registered"
     REVOCATION_DENIED = "revocation.denied"
@@ -71,7 +81,9 @@ class Event(StrEnum):
     TOKEN_REJECTED = "token.rejected"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     USER_CREATED = "user.created"
+    USER_GROUPS_CHANGED = "user.groups.changed"
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
+    USER_PHONE_CHANGED = "user.phone.changed"
     USER_STATE_CHANGED = "user.state.changed"
     WEBAUTHN_REJECTED = "webauthn.rejected"

@@ -19,7 +19,7 @@ from .. import demo as demo_data
 from ..config import PREFIX, Settings, asset_dir
 from ..errors import Invalid
 from .db import ensure_master_key, prepare
-from .rooms import DEMO_FILE, open_rooms
+from .rooms import DEMO_FILE, json_option, open_rooms, show
 from .serve import check_port, server, stop_on_signals
 
 START_SECONDS = 30
@@ -132,7 +132,22 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         click.echo(f"\nIssuer {issuer}. The payments API of the demo is in the project's checkout alone.")
         return
     lines = commands(places, with_curl=shutil.which("curl") is not None)
+    places["code"] = f"{_command()} demo code"
     click.echo(LINES.format(commands="\n".join(f"  {line}" for line in lines), **places))
+
+
+@demo.command()
+@click.argument("username", default="alice")
+@json_option
+def code(username: str, as_json: bool) -> None:
+    """Print the code that a demo person's authenticator app shows now.
+
+    \b
+    Example:
+      authserver demo code alice
+    """
+    found = demo_data.code_of(Settings.load().instance_dir / DEMO_FILE, username)
+    show({"username": username, "code": found}, as_json, found)
 
 
 def _credentials(content: dict[str, Any]) -> list[tuple[str, str]]:
@@ -140,6 +155,15 @@ def _credentials(content: dict[str, Any]) -> list[tuple[str, str]]:
     people = [(user["username"], user["password"]) for user in content["users"]]
     machines = [*content["clients"], *content["resource_servers"]]
     return people + [(entry["client_id"], entry["client_secret"]) for entry in machines]
+
+
+def _command() -> str:
+    """How this program was called, as another terminal in this folder can call it."""
+    called = Path(sys.argv[0])
+    if called.name != "authserver":
+        return f"{Path(sys.executable).name} -m authserver"
+    here = Path.cwd()
+    return str(called.relative_to(here) if called.is_relative_to(here) else called)
 
 
 def _answers(address: str) -> bool:
@@ -191,7 +215,9 @@ Shop          {api}
 Payments API  {api}/payments
 Credentials   {path}
 
-Pay in the shop as alice; her password is in the credentials, under "users".
+Pay in the shop as alice; her password is in the credentials, under "users". For the code of her
+authenticator app run this in another terminal, in this folder: {code}
+Or put totp_secret of the credentials into an app of your own.
 
 A machine pays without a person. Paste this in another terminal, in this folder: get a token, pay with it.
 

@@ -19,6 +19,8 @@ from .rooms import json_option, open_rooms, show
 JOB_SECONDS = 300
 # rows are sealed within half a second of being written, those that wait longer wait for a sealer
 UNSEALED_SECONDS = 60
+# a message that could be sent leaves within seconds
+MAIL_SECONDS = 900
 
 
 @click.command()
@@ -51,7 +53,7 @@ def _look(services: Services) -> tuple[dict[str, Any], list[str]]:
     told: dict[str, Any] = {"issuer": services.settings.issuer, "revision": revision}
     if revision != head:
         return told, [f"The database is at {revision}, the code at {head}: run `authserver db upgrade`."]
-    looks = (_redis, _keys, _jobs, _audit, _waiting)
+    looks = (_redis, _keys, _jobs, _audit, _mail, _waiting)
     wrong = [fault for look in looks for fault in look(services, told)]
     return told, wrong
 
@@ -96,6 +98,13 @@ def _audit(services: Services, told: dict[str, Any]) -> list[str]:
     if count and since < (clock.now() - UNSEALED_SECONDS) * 1000:
         return ["Audit rows have waited for over a minute to be sealed: does a worker run?"]
     return []
+
+
+def _mail(services: Services, told: dict[str, Any]) -> list[str]:
+    queue = services.mail.waiting()
+    told["mail"] = f"{queue.count} waiting" if services.mail.on else "no SMTP server is set"
+    late = f"Messages to people have waited for {queue.oldest // 60} minutes: does the SMTP server take them?"
+    return [late] if queue.oldest > MAIL_SECONDS else []
 
 
 def _waiting(services: Services, told: dict[str, Any]) -> list[str]:

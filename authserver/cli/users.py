@@ -100,6 +100,26 @@ def enable(user: str, as_json: bool) -> None:
 
 @users.command()
 @click.argument("user")
+@click.option("--group", "names", multiple=True, help="A group they are in from now on; repeat for more.")
+@json_option
+def groups(user: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Put the person into these groups and no others; without --group into none.
+
+    The policy of second factors knows people by them.
+
+    \b
+    Example:
+      authserver users groups alice --group operators
+    """
+    services = open_rooms()
+    known = find_user(services, user)
+    kept = services.users.set_groups(known.user_id, names)
+    told = ", ".join(kept) or "no group"
+    show({"username": known.username, "groups": kept}, as_json, f"{known.username} is in {told}.")
+
+
+@users.command()
+@click.argument("user")
 @json_option
 def reset(user: str, as_json: bool) -> None:
     """Print a link by which the person sets a new password: once, for 30 minutes; seven days if invited.
@@ -113,6 +133,25 @@ def reset(user: str, as_json: bool) -> None:
     services = open_rooms()
     known = find_user(services, user)
     _show_link(services, known, "enrol" if known.state == "invited" else "reset", as_json)
+
+
+@users.command("reset-factors")
+@click.argument("user")
+@json_option
+def reset_factors(user: str, as_json: bool) -> None:
+    """Take all second factors from a person who has lost them; they are signed out and told by mail.
+
+    Make sure first that it is the person who asks. The password stays.
+
+    \b
+    Example:
+      authserver users reset-factors alice
+    """
+    services = open_rooms()
+    known = find_user(services, user)
+    had = services.factor_changes.reset(known.user_id)
+    words = "has no second factor any more" if had else "had no second factor"
+    show({"username": known.username, "reset": had}, as_json, f"{known.username} {words}.")
 
 
 @users.command()
@@ -177,6 +216,7 @@ def _row(user: UserRecord) -> dict[str, Any]:
         "email": user.email,
         "name": user.name,
         "state": user.state,
+        "groups": list(user.groups),
         "user_id": user.user_id,
         "failures": user.failures,
         "locked_until": user.locked_until,

@@ -1,22 +1,34 @@
-"""Who the person is: passwords, attempts to log in, and the sessions of browsers."""
+"""Who the person is: passwords, second factors, attempts at them, and the sessions of browsers."""
 
+from .email_otp import EmailOtp, Sent
+from .factor_changes import FactorChanges
 from .limits import LoginLimits
+from .mfa import Factors, Mfa
 from .password import PasswordHasher
 from .password_change import PasswordChange
 from .password_login import Browser, PasswordLogin
 from .password_reset import PasswordReset
 from .password_rules import PasswordRules
+from .policy import Policy
+from .reset_requests import ResetRequests
 from .session import Sessions
 from .session_view import SessionView
 
 __all__ = [
     "Browser",
+    "EmailOtp",
+    "FactorChanges",
+    "Factors",
     "LoginLimits",
+    "Mfa",
     "PasswordChange",
     "PasswordHasher",
     "PasswordLogin",
     "PasswordReset",
     "PasswordRules",
+    "Policy",
+    "ResetRequests",
+    "Sent",
     "SessionView",
     "Sessions",
 ]

@@ -5,21 +5,21 @@ Whoever found an open session must not get further by it: not to the password, n
 
 from __future__ import annotations
 
-from .. import acr
 from ..audit import Entry, Event
 from ..db import Database
 from ..users import Attempts, Links, UserRecord, Users
 from .limits import LoginLimits
+from .mfa import Tell
 from .password import PasswordHasher, usable
 from .password_login import AMR_PASSWORD, Browser
 from .session import Sessions
-from .session_view import Login
+from .session_view import Login, SessionView
 
 
 class PasswordChange:
     """Judges the current password and sets another."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the rooms that meet here
         self,
         database: Database,
         users: Users,
@@ -27,6 +27,7 @@ class PasswordChange:
         hasher: PasswordHasher,
         sessions: Sessions,
         limits: LoginLimits,
+        tell: Tell,
     ) -> None:
         self._database = database
         self._users = users
@@ -35,12 +36,14 @@ class PasswordChange:
         self._hasher = hasher
         self._sessions = sessions
         self._limits = limits
+        self._tell = tell
 
-    def change(self, user_id: str, current: str, new: str, browser: Browser) -> str | None:
+    def change(self, session: SessionView, current: str, new: str, browser: Browser) -> str | None:
         """The cookie of a new session, ``new`` (judged by ``PasswordRules``) being the password; None if not.
 
         Why it failed is in the audit log alone. Whatever was signed in or allowed before has ended.
         """
+        user_id = session.user_id
         if not usable(current):
             self._failed(user_id, "bad_password", 0)
             return None
@@ -52,20 +55,23 @@ class PasswordChange:
                 self._failed(user_id, "bad_password" if number else "blocked", number)
                 return None
             new_hash = self._hasher.hash(new)
-        cookie = self._set(user, new_hash, browser)
+        cookie = self._set(user, new_hash, session, browser)
         if cookie is None:
             self._failed(user_id, "changed_meanwhile", 0)
             return None
         self._limits.succeeded(browser.address)
         return cookie
 
-    def _set(self, user: UserRecord, new_hash: str, browser: Browser) -> str | None:
-        login = Login(user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
+    def _set(self, user: UserRecord, new_hash: str, session: SessionView, browser: Browser) -> str | None:
+        # what else this browser has proved it need not prove again
+        amr = tuple(dict.fromkeys((*AMR_PASSWORD, *session.amr)))
+        login = Login(user.user_id, session.acr, amr, browser.address, browser.user_agent, session.demand)
         with self._database.writing() as connection:
             # first, as where a link is used: two who wait for both must not hold one each
             self._links.end_in(connection, user.user_id)
             if not self._users.change_password_in(connection, user, new_hash):
                 return None
+            self._tell(connection, user.user_id, "password_changed", {})
             return self._sessions.start_in(connection, login)
 
     def _failed(self, user_id: str, reason: str, number: int) -> None:

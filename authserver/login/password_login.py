@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .. import acr
@@ -27,28 +28,38 @@ class Browser:
     session: str | None
 
 
+@dataclass(frozen=True)
+class Rooms:
+    """What a login needs besides: ``demand`` tells which acr a person's session must reach, ``outdated``
+    whether their password must be changed.
+    """
+
+    users: Users
+    sessions: Sessions
+    limits: LoginLimits
+    audit: Audit
+    demand: Callable[[UserRecord], str]
+    outdated: Callable[[str], bool]
+
+
 class PasswordLogin:
     """Judges a name and a password."""
 
-    def __init__(
-        self,
-        database: Database,
-        users: Users,
-        hasher: PasswordHasher,
-        sessions: Sessions,
-        limits: LoginLimits,
-        audit: Audit,
-    ) -> None:
+    def __init__(self, database: Database, hasher: PasswordHasher, rooms: Rooms) -> None:
         self._database = database
-        self._users = users
         self._attempts = Attempts(database)
         self._hasher = hasher
-        self._sessions = sessions
-        self._limits = limits
-        self._audit = audit
+        self._users = rooms.users
+        self._sessions = rooms.sessions
+        self._limits = rooms.limits
+        self._audit = rooms.audit
+        self._demand = rooms.demand
+        self._outdated = rooms.outdated
 
     def attempt(self, login_name: str, password: str, browser: Browser) -> str | None:
         """The cookie of a new session, or None: why it failed is in the audit log alone.
+
+        The session counts when it has reached what is demanded of the person: a second factor may follow.
 
         The attempt is counted and committed first and verified after, with no transaction open; what was
         verified is checked once more in the transaction that starts the session.
@@ -65,19 +76,30 @@ class PasswordLogin:
                 return None
             outdated = self._hasher.outdated(str(user.password_hash))
             new_hash = self._hasher.hash(password) if outdated else None
-        return self._start(user, new_hash, browser)
+        login = Login(
+            user.user_id,
+            acr.PASSWORD,
+            AMR_PASSWORD,
+            browser.address,
+            browser.user_agent,
+            demand=self._demand(user),
+            change_password=self._outdated(password),
+        )
+        return self._start(user, number, new_hash, login, browser.session)
 
-    def _start(self, user: UserRecord, new_hash: str | None, browser: Browser) -> str | None:
-        login = Login(user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent)
+    def _start(
+        self, user: UserRecord, number: int, new_hash: str | None, login: Login, session: str | None
+    ) -> str | None:
+        whole = acr.reaches(login.acr, login.demand)
         with self._database.writing() as connection:
-            if held := self._attempts.succeeded_in(connection, user, new_hash):
-                cookie = self._sessions.start_in(connection, login, browser.session)
+            if held := self._attempts.succeeded_in(connection, user, number, new_hash, whole=whole):
+                cookie = self._sessions.start_in(connection, login, session)
                 entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail={"amr": list(AMR_PASSWORD)})
                 self._audit.record_in(connection, entry)
         if not held:
             self._failed(user, "changed_meanwhile", 0)
             return None
-        self._limits.succeeded(browser.address)
+        self._limits.succeeded(login.client_ip)
         return cookie
 
     def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:

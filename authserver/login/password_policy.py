@@ -30,6 +30,7 @@ TOO_SHORT = Text(
 )
 TOO_LONG = Text("Use at most %(number)s characters.", number=MAX_LENGTH)
 COMMON = Text("This password is among the first that others would try. Choose another one.")
+BREACHED = Text("This password became known in a breach of some other service. Choose another one.")
 OWN_WORDS = Text("Leave your name, your e-mail address and the name of this service out of it.")
 SAME = Text("That is the password you have. Choose another one.")
 DIFFERENT = Text("The two passwords differ. Type the same one twice.")

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from ..users import Links
+from .mfa import Mfa
 from .password import PasswordHasher
 
 
 class PasswordReset:
     """Sets a password that was judged (``PasswordRules``), and spends the link."""
 
-    def __init__(self, links: Links, hasher: PasswordHasher) -> None:
+    def __init__(self, links: Links, hasher: PasswordHasher, mfa: Mfa) -> None:
         self._links = links
         self._hasher = hasher
+        self._mfa = mfa
 
     def set(self, token: str, password: str) -> bool:
-        """The owner of the link has this password; False if the link was spent meanwhile."""
+        """The owner of the link has this password; False if the link was spent meanwhile.
+
+        It changes nothing about second factors. Whoever has one stays locked if they are: else who reads
+        somebody's mails would have five more guesses at it for each link.
+        """
         with self._hasher.place():
             hash_ = self._hasher.hash(password)
-        return self._links.redeem(token, hash_) is not None
+        user = self._links.look(token)
+        if user is None:
+            return False
+        unlocks = not self._mfa.factors(user.user_id).strong
+        return self._links.redeem(token, hash_, unlocks=unlocks) is not None

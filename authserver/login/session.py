@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from .. import clock, crypto
+from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
 from ..audit.record import Outcome
 from ..config import Settings
 from ..db import Database, table_of
-from ..models.authorization import Authorization
 from ..models.session import Session
 from ..users import Users
-from .session_view import Login, SessionView, view_of
+from .session_list import NO_LIMIT, Part, listed, seen
+from .session_view import Login, Proof, SessionView, view_of
 
 sessions = table_of(Session)
-authorizations = table_of(Authorization)
 
 # last_seen_at is as fresh as this, so that a session may end so much early, never late
 TOUCH_SECONDS = 30
 # what last_seen_at becomes when the end of a session was told: it is told once
 TOLD = 0
 COOKIE_LENGTH = 43
-NO_LIMIT = 2**62
 # a session that goes on after its own person's login
 SAME_PERSON = ""
 # why a person signs out: on this server's own page, or sent by a client
@@ -75,6 +73,9 @@ class Sessions:
             "digest": crypto.digest(cookie),
             "acr": login.acr,
             "amr": list(login.amr),
+            "demand": login.demand,
+            "confirm": login.confirm,
+            "change_password": login.change_password,
             "auth_time": now,
             "created_at": now,
             "last_seen_at": now,
@@ -92,6 +93,26 @@ class Sessions:
         sid = crypto.random_token(128)
         connection.execute(insert(sessions).values(sid=sid, user_id=login.user_id, **values))
         self._audit.record_in(connection, _entry(Event.SESSION_CREATED, login.user_id, sid))
+        return cookie
+
+    def rise_in(self, connection: Connection, session: SessionView, proof: Proof) -> str | None:
+        """The value of a new cookie: the same session with what ``proof`` adds; the old one is worth nothing.
+
+        None if the session has ended, or was renewed, since it was read.
+        """
+        cookie, now = crypto.random_token(), clock.now()
+        values: dict[str, Any] = {
+            "digest": crypto.digest(cookie),
+            "acr": acr.highest(session.acr, proof.acr),
+            "amr": list(dict.fromkeys((*session.amr, *proof.amr))),
+            "last_seen_at": now,
+        }
+        values |= {"auth_time": now} if proof.whole else {}
+        values |= {"confirm": False} if proof.confirms else {}
+        same = (sessions.c.digest == session.digest) & sessions.c.ended_at.is_(None)
+        if connection.execute(update(sessions).where(same).values(values)).rowcount != 1:
+            return None
+        self._audit.record_in(connection, _entry(Event.SESSION_ROTATED, session.user_id, session.sid))
         return cookie
 
     def read(self, cookie: str | None, *, seen: bool = True) -> SessionView | None:
@@ -161,29 +182,7 @@ class Sessions:
 
         ``most`` of them, from the one at ``first`` on: that of the sid ``own``, then the one seen last, …
         """
-        now = clock.now()
-        carries = (
-            select(authorizations.c.gid)
-            .where(
-                authorizations.c.sid == sessions.c.sid,
-                authorizations.c.ended_at.is_(None),
-                authorizations.c.expires_at > now,
-                ~authorizations.c.offline,
-            )
-            .exists()
-        )
-        live = self._seen(user_id, now)
-        mine = (sessions.c.user_id == user_id) & sessions.c.ended_at.is_(None)
-        query = (
-            select(sessions, live.label("active"))
-            .where(mine, live | carries)
-            .order_by((sessions.c.sid == own).desc(), sessions.c.last_seen_at.desc())
-            .order_by(sessions.c.created_at.desc(), sessions.c.sid)
-            .limit(most)
-            .offset(first)
-        )
-        with self._database.reading() as connection:
-            return [view_of(row, bool(row["active"])) for row in connection.execute(query).mappings()]
+        return listed(self._database, user_id, self._idle, Part(first, most, own))
 
     def _over(self, row: Any, now: int) -> tuple[Event, str] | None:
         """Why the session is over, None while it lives."""
@@ -209,7 +208,7 @@ class Sessions:
         mine = sessions.c.digest == crypto.digest(cookie if _could_be(cookie) else "")
         crowded = (
             select(sessions.c.sid)
-            .where(self._seen(user_id, now))
+            .where(seen(user_id, now, self._idle))
             .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
             .offset(self._most - 1)
             # SQLite has no OFFSET without it
@@ -224,15 +223,6 @@ class Sessions:
                 reason = SAME_PERSON if row.user_id == user_id else "other_user"
                 found[row.sid] = (Event.SESSION_ROTATED, reason)
         return found
-
-    def _seen(self, user_id: str, now: int) -> ColumnElement[bool]:
-        """Sessions of the person that live."""
-        return and_(
-            sessions.c.user_id == user_id,
-            sessions.c.ended_at.is_(None),
-            sessions.c.expires_at > now,
-            sessions.c.last_seen_at > now - self._idle,
-        )
 
     @staticmethod
     def _hold_in(connection: Connection, which: ColumnElement[bool], *more: Any) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
@@ -18,6 +18,12 @@ class Session(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), index=True)
     acr: Mapped[str] = mapped_column(String(60))
     amr: Mapped[list[str]] = mapped_column(JSON)
+    # the acr that this login must reach before it counts; empty for any
+    demand: Mapped[str] = mapped_column(String(60))
+    # whether this device must be confirmed before it counts
+    confirm: Mapped[bool] = mapped_column(Boolean)
+    # whether the password must be changed before it counts
+    change_password: Mapped[bool] = mapped_column(Boolean)
     auth_time: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
     last_seen_at: Mapped[int] = mapped_column(BigInteger)

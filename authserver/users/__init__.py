@@ -2,6 +2,7 @@
 
 from .attempts import LOCK_SECONDS, MAX_FAILURES, Attempts
 from .links import LINK_SECONDS, Links
+from .locks import LockNotices
 from .record import UserRecord, normalise
 from .registry import Users
 
@@ -11,6 +12,7 @@ __all__ = [
     "MAX_FAILURES",
     "Attempts",
     "Links",
+    "LockNotices",
     "UserRecord",
     "Users",
     "normalise",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, and_, case, or_, update
 
 from .. import clock, crypto
@@ -54,12 +56,17 @@ class Attempts:
                 insert_once(connection, Replay, decoy)
         return int(number or 0)
 
-    def succeeded_in(self, connection: Connection, user: UserRecord, new_hash: str | None = None) -> bool:
-        """Nothing counts against the person any more; False if what was verified no longer holds.
+    def succeeded_in(
+        self, connection: Connection, user: UserRecord, number: int, new_hash: str | None, *, whole: bool
+    ) -> bool:
+        """Nothing counts against the person any more; False if the password that was verified is another now.
 
-        The row's lock orders it with disabling and with a change of password.
+        Unless that was the ``whole`` login: then the attempt of this ``number`` alone does not count, so that
+        who knows a password has no more guesses at the factor that follows. The row's lock orders it with
+        disabling and with a change of password.
         """
-        values = {"failures": 0, "locked_until": None} | ({"password_hash": new_hash} if new_hash else {})
+        values: dict[str, Any] = {"failures": 0, "locked_until": None} if whole else _without(number)
+        values |= {"password_hash": new_hash} if new_hash else {}
         same = and_(
             users.c.user_id == user.user_id,
             users.c.state == "active",
@@ -77,3 +84,27 @@ class Attempts:
         mine = (users.c.user_id == user_id) & (users.c.state == "active")
         opened = update(users).where(mine if though_locked else mine & may)
         return connection.execute(opened.values(failures=0, locked_until=None)).rowcount == 1
+
+    def cleared_in(self, connection: Connection, user_id: str) -> bool:
+        """Nothing counts against the person any more, whom this transaction holds; False if not active."""
+        return self._held_in(connection, user_id, {"failures": 0, "locked_until": None})
+
+    def given_back_in(self, connection: Connection, user_id: str, number: int) -> bool:
+        """The attempt of this ``number`` does not count, those before it do; False if not active."""
+        return self._held_in(connection, user_id, _without(number))
+
+    def hold_in(self, connection: Connection, user_id: str) -> bool:
+        """This transaction holds the person: others that change what they prove wait; False if not active."""
+        return self._held_in(connection, user_id, {"failures": users.c.failures})
+
+    @staticmethod
+    def _held_in(connection: Connection, user_id: str, values: dict[str, Any]) -> bool:
+        active = (users.c.user_id == user_id) & (users.c.state == "active")
+        return connection.execute(update(users).where(active).values(values)).rowcount == 1
+
+
+def _without(number: int) -> dict[str, Any]:
+    """What counts against a person without their attempt of this ``number``."""
+    values = {"failures": case((users.c.failures > 0, users.c.failures - 1), else_=0)}
+    # the fifth locked the account in advance
+    return values | ({"locked_until": None} if number == MAX_FAILURES else {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, insert, select, update
 
 from .. import clock, crypto
@@ -9,6 +11,7 @@ from ..audit import Audit, Entry, Event
 from ..cache import Versions
 from ..db import Database, table_of
 from ..errors import NotDone
+from ..mail import Mail
 from ..models.user import User, UserLink
 from .record import UserRecord
 from .registry import Users
@@ -24,7 +27,10 @@ STATES = {"enrol": "invited", "reset": "active"}
 class Links:
     """Makes links and takes each once."""
 
-    def __init__(self, database: Database, versions: Versions, users: Users, audit: Audit) -> None:
+    def __init__(
+        self, database: Database, versions: Versions, users: Users, audit: Audit, mail: Mail
+    ) -> None:
+        self._mail = mail
         self._database = database
         self._versions = versions
         self._users = users
@@ -37,6 +43,18 @@ class Links:
             raise NotDone(
                 f"This user is {user.state}; the {purpose} link is for one who is {STATES[purpose]}."
             )
+        with self._database.writing() as connection:
+            return self._make_in(connection, user_id, purpose)
+
+    def send(self, user_id: str, address_of: Callable[[str], str]) -> None:
+        """A link for a new password is on its way by mail, under the address of its token."""
+        if self._users.must(user_id).state != STATES["reset"]:
+            raise NotDone("This user cannot have a new password now.")
+        with self._database.writing() as connection:
+            token = self._make_in(connection, user_id, "reset")
+            self._mail.queue_in(connection, user_id, "reset_link", {"link": address_of(token)})
+
+    def _make_in(self, connection: Connection, user_id: str, purpose: str) -> str:
         token, now = crypto.random_token(), clock.now()
         values = {
             "digest": crypto.digest(token),
@@ -45,10 +63,9 @@ class Links:
             "created_at": now,
             "expires_at": now + LINK_SECONDS[purpose],
         }
-        with self._database.writing() as connection:
-            self.end_in(connection, user_id)
-            connection.execute(insert(links).values(values))
-            self._audit.record_in(connection, Entry(Event.USER_LINK_MADE, reason=purpose, user_id=user_id))
+        self.end_in(connection, user_id)
+        connection.execute(insert(links).values(values))
+        self._audit.record_in(connection, Entry(Event.USER_LINK_MADE, reason=purpose, user_id=user_id))
         return token
 
     def look(self, token: str) -> UserRecord | None:
@@ -67,22 +84,29 @@ class Links:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else UserRecord.of(row)
 
-    def redeem(self, token: str, password_hash: str) -> str | None:
+    def redeem(self, token: str, password_hash: str, *, unlocks: bool = True) -> str | None:
         """The user id of whoever now has this password; None if the link was spent or is over.
+
+        Nothing counts against them any more if that ``unlocks``.
 
         Of all who use a link at once, on any worker, one is told so.
         """
         with self._database.writing() as connection:
-            user_id = self.redeem_in(connection, token)
-            if user_id is None or not self._users.set_password_in(connection, user_id, password_hash):
+            user_id, purpose = self._spend_in(connection, token)
+            if user_id is None or not self._users.set_password_in(
+                connection, user_id, password_hash, unlocks=unlocks
+            ):
                 user_id = None
             else:
                 self.end_in(connection, user_id)
+                if purpose == "reset":
+                    self._mail.queue_in(connection, user_id, "password_reset")
         self._versions.forget()
         return user_id
 
-    def redeem_in(self, connection: Connection, token: str) -> str | None:
-        """The link is spent with this transaction; gives whose it was, None if it cannot be used."""
+    @staticmethod
+    def _spend_in(connection: Connection, token: str) -> tuple[str | None, str]:
+        """The link is spent with this transaction; gives whose it was, None if it cannot be used, and why."""
         now = clock.now()
         spent = (
             update(links)
@@ -92,9 +116,10 @@ class Links:
                 links.c.expires_at > now,
             )
             .values(used_at=now)
-            .returning(links.c.user_id)
+            .returning(links.c.user_id, links.c.purpose)
         )
-        return connection.execute(spent).scalar()
+        row = connection.execute(spent).one_or_none()
+        return (None, "") if row is None else (row.user_id, row.purpose)
 
     def rejected(self) -> None:
         """The use of a link that cannot be used is in the audit log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field, fields
 from typing import Self
@@ -28,6 +29,13 @@ class UserRecord:
     failures: int
     locked_until: int | None
     version: int
+    # what the policy of second factors knows them by
+    groups: tuple[str, ...] = ()
+    # when the person showed that mails reach them
+    email_verified_at: int | None = None
+    phone: str | None = None
+    # in which messages are written; empty before they read any page
+    language: str = ""
 
     @property
     def active(self) -> bool:
@@ -37,7 +45,7 @@ class UserRecord:
     @classmethod
     def of(cls, row: RowMapping) -> Self:
         """The record of a row of the table."""
-        return cls(**{f.name: row[f.name] for f in fields(cls)})
+        return cls(**{f.name: row[f.name] for f in fields(cls)} | {"groups": tuple(row["groups"])})
 
 
 def normalise(text: str) -> str:
@@ -68,6 +76,21 @@ def name_of(text: str) -> str:
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise Invalid("A name is one line of up to 200 characters.")
     return name
+
+
+def phone_of(text: str) -> str:
+    """The telephone number in E.164; Invalid if it cannot be one."""
+    number = re.sub(r"[ ()/.-]", "", text)
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", number):
+        raise Invalid("A telephone number has its country's code, such as +49 151 23456789.")
+    return number
+
+
+def group_of(text: str) -> str:
+    """The name of a group; Invalid if it cannot be one."""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", text):
+        raise Invalid("A group is up to 32 small letters, digits, - and _, such as operators.")
+    return text
 
 
 def _one_word(text: str) -> bool:

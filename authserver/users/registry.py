@@ -14,10 +14,11 @@ from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
 from ..errors import NotDone
 from ..models.user import User
-from .record import MAX_EMAIL, UserRecord, email_of, name_of, normalise, username_of
+from .record import MAX_EMAIL, UserRecord, email_of, group_of, name_of, normalise, phone_of, username_of
 
 users = table_of(User)
 
+UNLOCKED: dict[str, Any] = {"failures": 0, "locked_until": None}
 NO_SUCH_USER = "There is no such user."
 # What else ends when a person's access does, in the same transaction: (connection, user_id, reason).
 Ends = Callable[[Connection, str, str], None]
@@ -65,6 +66,7 @@ class Users:
             "email": email_of(email) if email else None,
             "name": name_of(name or username),
             "state": "invited",
+            "groups": [],
             "failures": 0,
         }
         taken = or_(
@@ -101,27 +103,55 @@ class Users:
         with self._changing(user_id, {"state": state}) as connection:
             self._audit.record_in(connection, Entry(Event.USER_STATE_CHANGED, reason=state, user_id=user_id))
 
-    def set_password_in(self, connection: Connection, user_id: str, password_hash: str) -> bool:
-        """The person is active with this password and nothing counts against them; False if disabled.
+    def set_groups(self, user_id: str, names: Iterable[str]) -> list[str]:
+        """The person is in these groups and no others; gives them. Invalid for a name that is none."""
+        groups = sorted({group_of(name) for name in names})
+        with self._changing(user_id, {"groups": groups}) as connection:
+            entry = Entry(Event.USER_GROUPS_CHANGED, user_id=user_id, detail={"groups": groups})
+            self._audit.record_in(connection, entry)
+        return groups
 
-        Whatever was logged in with the old password has ended.
+    def set_phone(self, user_id: str, phone: str | None) -> None:
+        """Text messages go to this number from now on, or nowhere; Invalid if it can be none."""
+        number = None if phone is None else phone_of(phone)
+        with self._changing(user_id, {"phone": number}) as connection:
+            self._audit.record_in(connection, Entry(Event.USER_PHONE_CHANGED, user_id=user_id))
+
+    def prove_email_in(self, connection: Connection, user: UserRecord) -> None:
+        """The person reads what is sent to the address of ``user``, if it is still theirs."""
+        if user.email_verified_at is not None:
+            return
+        same = (users.c.user_id == user.user_id) & (users.c.email == user.email)
+        values = {"email_verified_at": clock.now(), "version": raise_version(connection, "users")}
+        connection.execute(update(users).where(same).values(values))
+
+    def speaks(self, user: UserRecord, language: str) -> None:
+        """Messages to the person are in this language from now on."""
+        if user.language != language:
+            with self._changing(user.user_id, {"language": language}):
+                pass
+
+    def set_password_in(
+        self, connection: Connection, user_id: str, password_hash: str, *, unlocks: bool = True
+    ) -> bool:
+        """The person is active with this password; False if disabled.
+
+        Whatever was logged in with the old password has ended. Nothing counts against them if it ``unlocks``.
         """
-        return self._set_in(connection, user_id, users.c.state != "disabled", password_hash)
+        values = {"password_hash": password_hash} | (UNLOCKED if unlocks else {})
+        return self._set_in(connection, user_id, users.c.state != "disabled", values)
 
     def change_password_in(self, connection: Connection, user: UserRecord, password_hash: str) -> bool:
         """As ``set_password_in``, as long as the person is active and has the password that was read."""
         same = (users.c.state == "active") & (users.c.password_hash == user.password_hash)
-        return self._set_in(connection, user.user_id, same, password_hash)
+        return self._set_in(connection, user.user_id, same, UNLOCKED | {"password_hash": password_hash})
 
     def _set_in(
-        self, connection: Connection, user_id: str, while_: ColumnElement[bool], password_hash: str
+        self, connection: Connection, user_id: str, while_: ColumnElement[bool], values: dict[str, Any]
     ) -> bool:
-        values = {
-            "password_hash": password_hash,
+        values |= {
             "password_changed_at": clock.now(),
             "state": "active",
-            "failures": 0,
-            "locked_until": None,
             "version": raise_version(connection, "users"),
         }
         mine = users.c.user_id == user_id

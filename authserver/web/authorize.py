@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from .. import clock, crypto
 from ..audit import Entry, Event
-from ..interaction import Step, due
+from ..interaction import Step
 from ..oauth.authorization_endpoint import Refused
 from ..oauth.authorization_response import Late
 from ..oauth.interactions import InteractionRecord, Unusable
@@ -19,19 +19,20 @@ from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
+    Onward,
     allow_form_redirect,
     claim,
     cookie,
-    current_session,
     deliver,
     incoming,
-    login_redirect,
     page,
+    place,
     see_other,
     services,
     set_cookie,
     show,
     speak_as_asked,
+    started_session,
     translated,
     within_limits,
 )
@@ -82,7 +83,7 @@ def resume() -> Response:
         browser = crypto.random_token()
     found = rooms.interactions.read(id_)
     # a client asks with prompt=none whether anybody is there or not
-    session = current_session(seen=found is not None and "none" not in found.request.prompt)
+    session = started_session(seen=found is not None and "none" not in found.request.prompt)
     if found is not None and found.browser is None:
         rooms.interactions.bind(found.id, browser, session.digest if session else None)
     interaction = rooms.interactions.claim(id_, browser)
@@ -130,14 +131,17 @@ def unusable(error: Unusable) -> Response:
 
 def _go_on(interaction: InteractionRecord) -> Response:
     rooms = services()
-    session = current_session()
-    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now())
+    session = started_session()
+    step = rooms.steps.due(interaction, session, clock.now())
     try:
         match step.step:
             case Step.LOGIN:
                 if step.reason in ("reauthentication", "acr"):
                     _record(Event.LOGIN_REQUIRED, step.reason, interaction)
-                return login_redirect(interaction.id)
+                return see_other(f"/login?request={interaction.id}")
+            case Step.CONFIRM_DEVICE | Step.MFA | Step.ENROL | Step.CHANGE_PASSWORD:
+                _record(Event.LOGIN_REQUIRED, step.reason, interaction)
+                return see_other(place(step, Onward(interaction.id)))
             case Step.CONSENT | Step.APPROVE_PAYMENT:
                 _record(Event.AUTHZ_INTERACTION, step.reason, interaction)
                 return see_other(f"/consent?request={interaction.id}")
@@ -153,7 +157,7 @@ def _go_on(interaction: InteractionRecord) -> Response:
 
 
 def _record(event: Event, reason: str, interaction: InteractionRecord) -> None:
-    session = current_session()
+    session = started_session()
     user_id = session.user_id if session else ""
     services().audit.record(
         Entry(event, reason=reason, client_id=interaction.request.client_id, user_id=user_id)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from .. import clock, crypto
 from ..clients.redirect_uris import place_of
-from ..interaction import Step, due
+from ..interaction import Step
 from ..login import SessionView
 from ..oauth.authorization_response import Late
 from ..oauth.consent import Shown
@@ -20,12 +20,12 @@ from . import csrf
 from .guards import (
     allow_form_redirect,
     claim,
-    current_session,
     deliver,
     language,
     see_other,
     services,
     show,
+    started_session,
     translated,
     within_limits,
 )
@@ -61,9 +61,9 @@ def ask() -> Response:
     """The page of an authorization that waits for its answer; back to resume when something else is due."""
     within_limits("resume")
     interaction = claim(request.args.get("request"))
-    session = current_session()
+    session = started_session()
     rooms = services()
-    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
+    step = rooms.steps.due(interaction, session, clock.now()).step
     if session is None or step not in ASKING:
         return _resume(interaction)
     return _page(interaction, session, step)
@@ -77,8 +77,8 @@ def answer() -> Response:
     rooms = services()
     interaction = claim(fields.get("txn"))
     shown = _shown(_asked(interaction))
-    session = current_session()
-    step = due(interaction, session, rooms.consents, rooms.subjects, clock.now()).step
+    session = started_session()
+    step = rooms.steps.due(interaction, session, clock.now()).step
     if session is None or step not in (*ASKING, Step.DONE):
         return _resume(interaction)
     try:

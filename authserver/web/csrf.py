@@ -40,15 +40,22 @@ def field(purpose: str) -> Markup:
 def check(purpose: str) -> dict[str, str]:
     """The fields of this form, which this server gave to this browser for ``purpose``; Refused otherwise."""
     reason = _foreign()
-    fields = {} if reason else form()
+    sent = {} if reason else form()
     if not reason:
-        reason = _unfit(fields.pop(FIELD, ""), purpose)
+        reason = _unfit(sent.pop(FIELD, ""), purpose)
     if reason:
         if services().throttle.noticed(context.current.get().address):
             services().audit.record(Entry(Event.CSRF_REJECTED, "denied", reason, detail={"form": purpose}))
-        link = _way_on(fields)
+        link = _way_on(sent)
         raise Refused(403, TITLE, TEXT if link else ADVICE, link)
-    return fields
+    g.csrf_fields = sent
+    return sent
+
+
+def fields() -> dict[str, str]:
+    """The fields that ``check`` has let pass in this request."""
+    passed: dict[str, str] = g.csrf_fields
+    return passed
 
 
 def renew() -> None:

@@ -34,12 +34,14 @@ def readyz() -> tuple[Response, int]:
         rooms.database.probe()
         keys = rooms.keys.published()
         held = leases.states(rooms.database)
+        queue = rooms.mail.waiting()
     except Unavailable as error:
         return jsonify(status="unavailable", dependency=error.dependency), 503
     if not any(key.state == "active" for key in keys):
         return jsonify(status="unavailable", dependency="signing_key"), 503
     told = {s.job: {"last_run": s.last_run, "last_error": s.last_error} for s in held}
-    return jsonify(status="ready", jobs=told, limits=LIMITS[rooms.throttle.shared]), 200
+    limits, mail = LIMITS[rooms.throttle.shared], {"waiting": queue.count, "oldest_seconds": queue.oldest}
+    return jsonify(status="ready", jobs=told, limits=limits, mail=mail), 200
 
 
 @blueprint.get("/metrics", provide_automatic_options=False)

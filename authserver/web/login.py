@@ -11,17 +11,21 @@ from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
+    HOMEWARD,
     SESSION,
+    Onward,
     allow_form_redirect,
-    as_request_id,
     asking,
     come_back_to,
     cookie,
     current_session,
+    language,
+    login_redirect,
     see_other,
     services,
     set_cookie,
     show,
+    started_session,
     too_many_tries,
 )
 
@@ -49,31 +53,40 @@ def form() -> Response:
     """The form; whoever is logged in already and was not sent here by a request goes home."""
     if "password" in request.args:
         raise RequestRejected(400, "password_in_url", Text("A password does not belong in an address."))
-    request_id = as_request_id(request.args.get("request", ""))
-    if not request_id and current_session() is not None:
-        return see_other("/account")
-    return _page(request_id, notice=NOTICES.get(request.args.get("notice", "")), over=_session_over())
+    onward = Onward.of(request.args)
+    if onward == HOMEWARD and started_session() is not None:
+        return login_redirect() if current_session() is None else see_other("/account")
+    return _page(onward, notice=NOTICES.get(request.args.get("notice", "")), over=_session_over())
 
 
 @blueprint.post("/login", provide_automatic_options=False)
 def submit() -> Response:
     """A new session and on to what the person came for, or the form again."""
     fields = csrf.check(PURPOSE)
-    request_id = as_request_id(fields.get("request", ""))
+    onward = Onward.of(fields)
     rooms, caller = services(), context.current.get()
     if refused := too_many_tries():
         return refused
-    present = current_session() is not None
+    present = started_session() is not None
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
-        return _page(request_id, status=401, error=FAILED)
-    response = see_other(f"/authorize/resume?request={request_id}" if request_id else "/account")
+        return _page(onward, status=401, error=FAILED)
+    _remember_language(session)
+    response = see_other(onward.path)
     set_cookie(response, SESSION, session)
     csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
-        _change_hands(response, request_id if present else "")
+        _change_hands(response, onward.request_id if present else "")
     return response
+
+
+def _remember_language(session: str) -> None:
+    """Mails to the person are in the language that they have just signed in in."""
+    users = services().users
+    user = users.get(services().sessions.owner(session) or "")
+    if user is not None:
+        users.speaks(user, language())
 
 
 def _change_hands(response: Response, request_id: str) -> None:
@@ -88,7 +101,7 @@ def _change_hands(response: Response, request_id: str) -> None:
 
 
 def _page(
-    request_id: str,
+    onward: Onward,
     status: int = 200,
     error: str | None = None,
     notice: str | None = None,
@@ -96,13 +109,13 @@ def _page(
 ) -> Response:
     allow_form_redirect()
     come_back_to("/login")
-    asked = asking(request_id) if request_id else None
+    asked = asking(onward.request_id) if onward.request_id else None
     told = {"error": error, "notice": notice, "over": over}
-    return show("login.html", status, request_id=request_id, asked=asked, **told)
+    return show("login.html", status, onward=onward, asked=asked, mails=services().mail.on, **told)
 
 
 def _session_over() -> str | None:
     """What to tell a browser that holds the cookie of a session that is over; None for all others."""
-    if current_session(seen=False) is not None or len(cookie(SESSION) or "") != COOKIE_LENGTH:
+    if started_session(seen=False) is not None or len(cookie(SESSION) or "") != COOKIE_LENGTH:
         return None
     return IDLE if services().sessions.held(cookie(SESSION)) else ENDED

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from .. import context
-from ..login import Browser
+from ..login import Browser, SessionView
 from ..texts import Text
-from ..users import UserRecord
 from . import csrf
 from .guards import (
     SESSION,
+    Onward,
+    allow_form_redirect,
     come_back_to,
     cookie,
-    current_session,
     login_redirect,
     see_other,
     services,
     set_cookie,
     show,
+    started_session,
     too_many_tries,
 )
 
@@ -34,38 +35,43 @@ FAILED = Text(
 @blueprint.get("/account/password", provide_automatic_options=False)
 def form() -> Response:
     """The form, for whoever is logged in."""
-    user = _person()
-    return login_redirect() if user is None else _page(user)
+    session, onward = _session(), Onward.of(request.args)
+    return login_redirect(onward) if session is None else _page(session, onward)
 
 
 @blueprint.post("/account/password", provide_automatic_options=False)
 def submit() -> Response:
     """The password is changed and this browser signed in anew, all others out; or the form again."""
     fields = csrf.check(PURPOSE)
-    user = _person()
-    if user is None:
-        return login_redirect()
+    session, onward = _session(), Onward.of(fields)
+    if session is None:
+        return login_redirect(onward)
     rooms, caller = services(), context.current.get()
+    user = rooms.users.must(session.user_id)
     current, new = fields.get("password", ""), fields.get("new_password", "")
     if error := rooms.password_rules.fault(user, new, fields.get("new_password_again", ""), current):
-        return _page(user, 400, error)
+        return _page(session, onward, 400, error)
     if refused := too_many_tries():
         return refused
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
-    session = rooms.password_change.change(user.user_id, current, new, browser)
-    if session is None:
-        return _page(user, 403, FAILED)
-    response = see_other("/account?notice=password_changed")
-    set_cookie(response, SESSION, session)
+    renewed = rooms.password_change.change(session, current, new, browser)
+    if renewed is None:
+        return _page(session, onward, 403, FAILED)
+    response = see_other(onward.path if onward.fields else "/account?notice=password_changed")
+    set_cookie(response, SESSION, renewed)
     csrf.renew()
     return response
 
 
-def _person() -> UserRecord | None:
-    session = current_session()
-    return None if session is None else services().users.get(session.user_id)
+def _session() -> SessionView | None:
+    """The session of whoever has proved who they are, also where the password must be changed."""
+    session = started_session()
+    return session if session is not None and session.proved else None
 
 
-def _page(user: UserRecord, status: int = 200, error: str | None = None) -> Response:
-    come_back_to("/account/password")
-    return show("password.html", status, user=user, error=error)
+def _page(session: SessionView, onward: Onward, status: int = 200, error: str | None = None) -> Response:
+    allow_form_redirect()
+    come_back_to(onward.by("/account/password"))
+    user = services().users.get(session.user_id)
+    must = session.change_password
+    return show("password.html", status, user=user, onward=onward, must=must, error=error)

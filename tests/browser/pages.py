@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, expect
+
+from authserver.login.totp import code_at, step_at
 
 from .acts import PAY, SHOP, TO_SEE_ACCOUNTS, button, buy, check_out, heading, reach_approval, sign_in
 from .merchant import NAME, PAYMENT
@@ -210,9 +213,67 @@ def account_of_a_newcomer(page: Page, stage: Stage) -> None:
     sign_in(page, stage, stage.newcomer())
 
 
+@page_of("How you sign in")
+def security(page: Page, stage: Stage) -> None:
+    recovery_codes(page, stage)
+    page.get_by_role("button", name="I have put them away").click()
+
+
+@page_of("How you sign in", pictured=False)
+def security_of_a_newcomer(page: Page, stage: Stage) -> None:
+    account_of_a_newcomer(page, stage)
+    page.get_by_role("link", name="How you sign in").click()
+
+
+@page_of("Set up your authenticator app")
+def totp(page: Page, stage: Stage) -> None:
+    security_of_a_newcomer(page, stage)
+    button(page, "Set it up").click()
+
+
+@page_of("Set up your authenticator app", pictured=False)
+def totp_refused(page: Page, stage: Stage) -> None:
+    totp(page, stage)
+    page.get_by_label("Code from the app").fill("000000")
+    button(page, "Confirm").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@page_of("Your recovery codes")
+def recovery_codes(page: Page, stage: Stage) -> None:
+    totp(page, stage)
+    key = page.locator(".key code").inner_text().replace(" ", "")
+    page.get_by_label("Code from the app").fill(code_at(key, step_at(int(time.time()))))
+    button(page, "Confirm").click()
+
+
+@page_of("Prove that it is you")
+def mfa(page: Page, stage: Stage) -> None:
+    check_out(page, stage, TO_SEE_ACCOUNTS + "&prompt=consent")
+    sign_in(page, stage, "alice")
+
+
+@page_of("Prove that it is you", pictured=False)
+def mfa_refused(page: Page, stage: Stage) -> None:
+    mfa(page, stage)
+    page.get_by_label("Code from your authenticator app").fill("12345")
+    button(page, "Go on").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_text("Use a recovery code instead").click()
+
+
+@page_of("Set up a second factor")
+def second_factor(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login")
+    name = stage.newcomer()
+    stage.demand_a_factor(name)
+    sign_in(page, stage, name)
+
+
 @page_of("Change your password")
 def password(page: Page, stage: Stage) -> None:
     account_of_a_newcomer(page, stage)
+    page.get_by_role("link", name="How you sign in").click()
     page.get_by_role("link", name="Change your password").click()
 
 

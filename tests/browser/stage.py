@@ -56,6 +56,9 @@ class Stage:
             **{f"AUTHSERVER_{name.upper()}": value for name, value in SETTINGS.items()},
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AUTHSERVER_")}
+        policy = directory / "policy.toml"
+        policy.write_text('[[rule]]\ngroups = ["careful"]\nacr = "urn:authserver:acr:mfa"\n')
+        self.environment["AUTHSERVER_FACTOR_POLICY"] = str(policy)
         self._used: Counter[str] = Counter()
         self.log = directory / "demo.log"
         with self.log.open("wb") as log:
@@ -108,6 +111,12 @@ class Stage:
         name = self._unused("greta")
         add_user(self.services, name)
         return name
+
+    def demand_a_factor(self, username: str) -> None:
+        """Who this is must have a second factor from now on, by the policy that the demo was started with."""
+        user = self.services.users.find(username)
+        assert user is not None
+        self.services.users.set_groups(user.user_id, ["careful"])
 
     def enrolment(self) -> str:
         """The address by which a new person sets a password."""

@@ -78,6 +78,7 @@ def test_a_changed_password_ends_what_was_signed_in_elsewhere(
         page.goto(f"{stage.issuer}/login")
         sign_in(page, stage, name)
         expect(heading(page, "Your account")).to_be_visible()
+    here.get_by_role("link", name="How you sign in").click()
     here.get_by_role("link", name="Change your password").click()
     here.get_by_label("Current password").fill(stage.password(name))
     for label in ("New password", "The new one once more"):

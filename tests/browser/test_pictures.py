@@ -9,7 +9,7 @@ from .pages import PICTURED
 from .stage import ROOT
 
 DOCS = ROOT / "docs"
-MOST_BYTES = 6_000_000
+MOST_BYTES = 10_000_000
 
 
 def test_the_documentation_shows_a_picture_of_every_page_in_each_size_and_scheme() -> None:

@@ -130,7 +130,11 @@ def test_each_claim_has_the_scope_that_the_specification_gives_it() -> None:
 
 
 def test_the_ladder_of_acr_says_what_was_reached_and_never_more() -> None:
-    assert acr.reachable() == (acr.PASSWORD,)
+    assert acr.reachable() == acr.LADDER
+    assert acr.reachable(acr.PASSWORD) == (acr.PASSWORD,)
+    assert acr.reaches("phr", acr.MFA) and acr.reaches("unknown", "")
+    assert not acr.reaches("unknown", acr.PASSWORD)
+    assert acr.highest("", acr.MFA, acr.PASSWORD) == acr.MFA
     assert acr.reachable("phr") == acr.LADDER
     assert acr.reachable("unknown") == ()
     assert acr.met("phr", [acr.PASSWORD, acr.MFA, "x"]) == acr.MFA

@@ -13,7 +13,7 @@ from authserver.oauth.authorization_request import AuthorizationRequest
 NOW = 1_000_000
 OLD = b"o" * 32
 NEW = b"n" * 32
-PAYMENT = ({"type": "payment_initiation"},)
+PAYMENT = ({"type": "payment_initiation", "instructedAmount": {"amount": "1.00", "currency": "EUR"}},)
 LOGIN = Next(Step.LOGIN, "reauthentication")
 CONSENT = Next(Step.CONSENT, "consent_required")
 
@@ -24,6 +24,13 @@ class Session:
     user_id: str = "alice"
     auth_time: int = NOW - 100
     acr: str = acr.PASSWORD
+    demand: str = ""
+    confirm: bool = False
+    change_password: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return not self.confirm and not self.change_password and acr.reaches(self.acr, self.demand)
 
 
 ALLOWED = Person(consented=True)
@@ -105,24 +112,60 @@ def test_a_guess_who_is_there_learns_nothing_without_consent() -> None:
 @pytest.mark.spec("OpenID Connect Core 1.0", "5.5.1.1")
 def test_an_essential_acr_that_nobody_reaches_here_is_refused_before_any_page() -> None:
     unmet = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
-    for session in (None, Session(), FRESH):
+    for session in (Session(), FRESH):
         assert step(session, acr_essential=("phr",)) == unmet
         assert step(session, acr_essential=("urn:authserver:acr:mfa", "other")) == unmet
         assert step(session, acr_essential=("phr",), prompt="none") == unmet
     assert step(Session(), acr_essential=("phr", acr.PASSWORD)) == Next(Step.DONE)
 
 
-def test_an_essential_acr_that_can_be_reached_asks_to_log_in_and_once() -> None:
+def test_an_essential_acr_that_can_be_reached_asks_for_the_factor() -> None:
     can = Person(consented=True, highest=acr.MFA)
-    assert step(Session(), can, acr_essential=(acr.MFA,)) == Next(Step.LOGIN, "acr")
+    assert step(Session(), can, acr_essential=(acr.MFA,)) == Next(Step.MFA, "acr", acr=acr.MFA)
     assert step(Session(acr=acr.PHISHING_RESISTANT), can, acr_essential=(acr.MFA,)) == Next(Step.DONE)
     silent = step(Session(), can, acr_essential=(acr.MFA,), prompt="none")
     assert silent == Next(Step.REFUSE, "prompt_none", "login_required")
-    unmet = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
-    assert step(FRESH, can, acr_essential=(acr.MFA,)) == unmet
+    assert step(FRESH, can, acr_essential=(acr.MFA,)) == Next(Step.MFA, "acr", acr=acr.MFA)
     assert step(Session(acr="unknown"), can, acr_essential=(acr.PASSWORD,)) == Next(Step.LOGIN, "acr")
 
 
 @pytest.mark.spec("OpenID Connect Core 1.0", "3.1.2.1")
 def test_acr_values_are_a_wish() -> None:
     assert step(Session(), acr_values=("phr", "x")) == Next(Step.DONE)
+    can = Person(consented=True, highest=acr.MFA)
+    # the first that can be reached, in the order of the client's preference
+    assert step(Session(), can, acr_values=("phr", acr.MFA)) == Next(Step.MFA, "acr", acr=acr.MFA)
+    assert step(Session(), can, acr_values=(acr.PASSWORD, acr.MFA)) == Next(Step.DONE)
+
+
+def test_what_a_login_or_a_policy_demands_is_proved_or_enrolled() -> None:
+    has = Person(consented=True, highest=acr.MFA)
+    waits = Session(demand=acr.MFA)
+    assert step(waits, has) == Next(Step.MFA, "acr", acr=acr.MFA)
+    assert step(waits, has, prompt="none") == Next(Step.REFUSE, "prompt_none", "login_required")
+    assert step(waits, Person(consented=True)) == Next(Step.ENROL, "acr", acr=acr.MFA)
+    asked = Person(consented=True, demand=acr.MFA)
+    assert step(Session(), asked) == Next(Step.ENROL, "acr", acr=acr.MFA)
+    # a factor that is to be added waits until those there are have been proved
+    more = Person(consented=True, highest=acr.MFA, demand=acr.PHISHING_RESISTANT)
+    assert step(Session(), more) == Next(Step.MFA, "acr", acr=acr.PHISHING_RESISTANT)
+    assert step(Session(acr=acr.MFA), more) == Next(Step.ENROL, "acr", acr=acr.PHISHING_RESISTANT)
+    assert step(Session(acr=acr.MFA, confirm=True), has) == Next(Step.CONFIRM_DEVICE, "new_device")
+
+
+def test_a_payment_asks_for_its_factor_where_it_is_approved_and_not_before() -> None:
+    waits, has = Session(demand=acr.MFA, confirm=True), Person(highest=acr.MFA)
+    approve = Next(Step.APPROVE_PAYMENT, "consent_required")
+    assert step(waits, has, authorization_details=PAYMENT) == approve
+    strict = Person(highest=acr.MFA, demand=acr.MFA)
+    assert step(waits, strict, authorization_details=PAYMENT).acr == acr.MFA
+
+
+def test_a_password_that_became_known_is_changed_by_who_has_proved_all_before_anything_else() -> None:
+    has = Person(consented=True, highest=acr.MFA)
+    known = Session(acr=acr.MFA, demand=acr.MFA, change_password=True)
+    change = Next(Step.CHANGE_PASSWORD, "breached")
+    assert step(known, has) == step(known, has, authorization_details=PAYMENT) == change
+    half = Session(demand=acr.MFA, change_password=True)
+    for asked in ({}, {"authorization_details": PAYMENT}):
+        assert step(half, has, **asked) == Next(Step.MFA, "acr", acr=acr.MFA)

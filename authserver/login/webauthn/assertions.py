@@ -6,7 +6,6 @@ the count: who has no key cannot make a credential look cloned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +15,13 @@ from ... import acr, clock, crypto
 from ...audit import Audit, Entry, Event
 from ...db import Database
 from ...users import Users
+from ..mfa import Tell
 from . import answers, authenticator_data, client_data, public_key
 from .answers import AssertionAnswer
 from .challenges import CHALLENGE_SECONDS, Ceremony, Challenges, Purpose
 from .credentials import Credential, Credentials
 from .refusal import Refused
 from .relying_party import RelyingParty
-
-# a note to the person by mail: (connection, user_id, what happened)
-Tell = Callable[[Connection, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +182,7 @@ class Assertions:
         if (sign_count or credential.sign_count) and sign_count <= credential.sign_count:
             with self._database.writing() as connection:
                 if self._credentials.flag_in(connection, credential.credential_id):
-                    self._tell(connection, credential.user_id, "passkey_cloned")
+                    self._tell(connection, credential.user_id, "passkey_cloned", {"passkey": credential.name})
             raise Refused("sign_count", credential.user_id)
         if credential.flagged_at is not None:
             raise Refused("possibly_cloned", credential.user_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,36 +12,44 @@ from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import Rule as RuleOfWerkzeug
 from werkzeug.utils import cached_property
 
-from ... import context
+from ... import clock, context
+from ...acr import reaches
 from ...errors import ProtocolError, RequestRejected
+from ...interaction import Next, Step
 from ...login import SessionView
 from ...oauth.interactions import InteractionRecord, Unusable
 from ...oauth.request import FORM, HTTPRequest, parse_form
 from ...oauth.response_mode import Reply
 from ...texts import Text
+from .cookies import BROWSER, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
+from .onward import HOMEWARD, Onward, as_request_id
 from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.datastructures import MultiDict
 
-    from ...services import Services
-
-__all__ = ["as_path", "come_back_to", "language", "translated", "way_back"]
+__all__ = [
+    "BROWSER", "HOMEWARD", "SESSION", "Onward", "as_path", "as_request_id", "come_back_to", "cookie",
+    "cookie_name", "drop_cookie", "language", "services", "set_cookie", "translated", "way_back",
+]  # fmt: skip
 
 # Programs speak to these; everything else is a page for people.
 PROTOCOL = frozenset({"oauth", "health"})
 # Titles of pages that name the request's id, under which the log has the cause.
 QUOTED = frozenset({Text("This request cannot be answered"), Text("Something went wrong")})
-SESSION = "sid"
-# Names a browser to the authorization requests that it resumed; it proves nothing about a person.
-BROWSER = "browser"
+# where a person proves what is due
+PLACES = {
+    Step.LOGIN: "/login",
+    Step.MFA: "/mfa",
+    Step.ENROL: "/second-factor",
+    Step.CONFIRM_DEVICE: "/confirm-device",
+    Step.CHANGE_PASSWORD: "/account/password",
+}
 # in environ: the URL was longer than the server reads, and its query is not there
 OVERLONG = "authserver.overlong"
 # what the core reads of a request's head, besides its type
 HEADERS_READ = (("authorization", "HTTP_AUTHORIZATION"), ("origin", "HTTP_ORIGIN"))
-# An interaction's id: 256 bits in base64url.
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class Request(FlaskRequest):
@@ -77,12 +84,6 @@ class Refused(Exception):
         self.link = link
 
 
-def services() -> Services:
-    """The rooms of the app that serves this request."""
-    rooms: Services = current_app.extensions["authserver"]
-    return rooms
-
-
 def for_people() -> bool:
     """Whether this request is answered with a page; where nothing is, its Accept header says."""
     room = request.blueprint or _room_of_other_methods()
@@ -100,7 +101,15 @@ def _room_of_other_methods() -> str:
 
 
 def current_session(*, seen: bool = True) -> SessionView | None:
-    """The live session of this browser, read once a request; ``seen`` unless nobody need be there.
+    """``started_session`` once the person has proved all that it needs."""
+    session = started_session(seen=seen)
+    return session if session is not None and session.complete else None
+
+
+def started_session(*, seen: bool = True) -> SessionView | None:
+    """The live session of this browser, though a second factor may be due; read once a request.
+
+    It is ``seen`` now unless nobody need be there.
 
     What a script, a frame or an image asks for is nobody's activity either (PSD2 RTS art. 4(3)(d)).
     """
@@ -112,14 +121,9 @@ def current_session(*, seen: bool = True) -> SessionView | None:
     return view
 
 
-def login_redirect(request_id: str | None = None) -> Response:
-    """To the login page, and from there back to the authorization request, or home."""
-    return see_other(f"/login?request={request_id}" if request_id else "/login")
-
-
-def as_request_id(text: str) -> str:
-    """``text`` if it can be the id of an authorization request, else nothing: it goes into an address."""
-    return text if REQUEST_ID.fullmatch(text) else ""
+def login_redirect(onward: Onward = HOMEWARD) -> Response:
+    """To the login page, or to what is due after it, and from there on."""
+    return see_other(onward.by("/login" if started_session() is None else "/mfa"))
 
 
 def claim(id_: str | None, *, late: bool = False) -> InteractionRecord:
@@ -145,6 +149,24 @@ def speak(tags: Iterable[str], since: int = 0) -> None:
     """This page is in the first of ``tags`` that is spoken here, unless the person has chosen ``since``."""
     g.ui_locales = (tuple(tags), since)
     refresh()
+
+
+def due(onward: Onward, session: SessionView) -> Next:
+    """What the person must do before they go on."""
+    if onward.request_id:
+        return services().steps.due(claim(onward.request_id), session, clock.now())
+    if session.confirm:
+        return Next(Step.CONFIRM_DEVICE)
+    if session.proved:
+        return Next(Step.CHANGE_PASSWORD if session.change_password else Step.DONE)
+    proved = reaches(session.acr, services().mfa.factors(session.user_id).highest)
+    return Next(Step.ENROL if proved else Step.MFA, acr=session.demand)
+
+
+def place(step: Next, onward: Onward) -> str:
+    """The address of the page for a step."""
+    path = PLACES.get(step.step)
+    return onward.by(path) if path else onward.path
 
 
 def asking(request_id: str) -> dict[str, Any] | None:
@@ -263,27 +285,3 @@ def _body() -> bytes | None:
         return request.get_data(cache=False)
     except RequestEntityTooLarge:
         return None
-
-
-def cookie_name(name: str) -> str:
-    """``name`` as browsers hold it: ``__Host-`` binds it to this very host over https."""
-    return name if services().settings.loopback else f"__Host-{name}"
-
-
-def cookie(name: str) -> str | None:
-    """What this browser sent for the cookie ``name``."""
-    return request.cookies.get(cookie_name(name))
-
-
-def set_cookie(response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
-    """The browser keeps ``value`` until it closes, or ``max_age`` seconds; no script sees it."""
-    secure = not services().settings.loopback
-    response.set_cookie(
-        cookie_name(name), value, max_age, path="/", secure=secure, httponly=True, samesite="Lax"
-    )
-
-
-def drop_cookie(response: Response, name: str) -> None:
-    """The browser forgets the cookie ``name``."""
-    secure = not services().settings.loopback
-    response.delete_cookie(cookie_name(name), path="/", secure=secure, httponly=True, samesite="Lax")

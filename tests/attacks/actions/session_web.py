@@ -9,13 +9,15 @@ from unittest import mock
 from urllib.parse import urlencode
 
 from asking import CALLBACK, answer, decide, follow
+from plugins.factors import SECURITY, begin, give_totp, prove
 from plugins.people import PASSWORD, Browser, hidden_fields
 from registering import call, manage
 from sqlalchemy import exc
 from werkzeug.test import TestResponse
 
-from authserver import crypto
+from authserver import acr, crypto
 from authserver.db import Database
+from authserver.login.session_view import Login
 
 from .. import cast
 from ..runner import Run
@@ -30,6 +32,7 @@ from ._pages import (
     check_page,
     copy_of,
     forms,
+    keep_cookies_secret,
     nothing_changes,
     own_fields,
     pages,
@@ -52,7 +55,12 @@ class _Scene:
         alice = person(run)
         person(run, "mallory")
         register(run, "shop")
-        self.held, self.elsewhere = browser(run, "alice"), browser(run, "alice")
+        given = give_totp(run.world.app, alice)
+        run.secrets |= {given.app.secret, *given.codes}
+        self.held, self.elsewhere, half = (browser(run, "alice") for _ in range(3))
+        for held, code in zip((self.held, self.elsewhere), given.codes, strict=False):
+            assert prove(held, code, "recovery_code").status_code == 303
+            keep_cookies_secret(run, held)
         allowed = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop'))}"))
         assert "code" in answer(decide(self.held, allowed))
         paid = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
@@ -64,8 +72,18 @@ class _Scene:
         token = services.links.make(alice, "reset")
         run.secrets.add(token)
         login = self.held.get(f"/authorize?{urlencode(asked('shop', prompt='login'))}")
-        paths = ("/account", "/account/password", "/logout", "/end_session", f"/enrol?token={token}")
-        shown = [page, follow(self.held, login), *map(self.held.get, paths)]
+        paths = (
+            "/account",
+            SECURITY,
+            "/account/password",
+            "/logout",
+            "/end_session",
+            "/password/forgot",
+            f"/enrol?token={token}",
+        )
+        shown = [page, follow(self.held, login), *map(self.held.get, paths), half.get("/mfa")]
+        shown.append(begin(self.held)[0])
+        shown += _of_a_new_device(run, alice)
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
         other = next(
             s
@@ -96,6 +114,20 @@ class _Scene:
         done = self.held.post("/consent", self.form("/consent"))
         assert "code" in answer(done)
         assert "code" in answer(self.held.get(f"/authorize/resume?request={self.waiting}"))
+
+
+def _of_a_new_device(run: Run, user_id: str) -> list[TestResponse]:
+    """What a browser shows whose person has the password right, and must show that the device is theirs."""
+    services = run.world.services
+    login = Login(user_id, acr.PASSWORD, ("pwd",), "192.0.2.20", "", confirm=True)
+    with services.database.writing() as connection:
+        cookie = services.sessions.start_in(connection, login)
+    run.secrets.add(cookie)
+    held = browser(run)
+    held.set_cookie("sid", cookie)
+    page = held.get("/confirm-device")
+    sent = held.submit(page, "/confirm-device/send")
+    return [page, held.get(sent.headers["Location"])]
 
 
 def get_and_head(run: Run, headers: list[dict[str, str]]) -> None:

@@ -1,0 +1,166 @@
+"""Second factors of the person who is signed in: adding, replacing and removing them."""
+
+from __future__ import annotations
+
+import segno
+from flask import Blueprint, Response, request
+from markupsafe import Markup
+
+from ..acr import PHISHING_RESISTANT
+from ..interaction import Step
+from ..login import SessionView
+from ..login.factor_changes import Begun
+from ..texts import Text
+from ..users import UserRecord
+from . import csrf
+from .guards import (
+    SESSION,
+    Onward,
+    Refused,
+    come_back_to,
+    current_session,
+    due,
+    login_redirect,
+    place,
+    see_other,
+    services,
+    set_cookie,
+    show,
+    started_session,
+)
+
+blueprint = Blueprint("factors", __name__)
+
+PURPOSE = "factors"
+WRONG_CODE = Text("That code is not right. Check that the clock of your device is, and enter the next one.")
+NOTICES = {
+    "totp_added": Text("Your authenticator app is set up."),
+    "totp_removed": Text("Your authenticator app no longer works here."),
+}
+LAST = Text("This is the only second factor you have. Set up another one first.")
+
+
+@blueprint.get("/account/security", provide_automatic_options=False)
+def security() -> Response:
+    """How the person signs in, and what they can change about it."""
+    session = current_session()
+    if session is None:
+        return login_redirect(Onward(then="security"))
+    come_back_to("/account/security")
+    rooms = services()
+    factors = rooms.mfa.factors(session.user_id)
+    return show(
+        "security.html",
+        user=rooms.users.get(session.user_id),
+        factors=factors,
+        fresh=rooms.mfa.fresh(session, factors),
+        notice=NOTICES.get(request.args.get("notice", "")),
+    )
+
+
+@blueprint.get("/second-factor", provide_automatic_options=False)
+def choose() -> Response:
+    """Which second factor to set up, for who must have one before they go on."""
+    session, onward = started_session(), Onward.of(request.args)
+    if session is None:
+        return login_redirect(onward)
+    step = due(onward, session)
+    if step.step is not Step.ENROL:
+        return see_other(place(step, onward))
+    come_back_to(onward.by("/second-factor"))
+    return show("second_factor.html", onward=onward, passkey_only=step.acr == PHISHING_RESISTANT)
+
+
+@blueprint.post("/account/totp", provide_automatic_options=False)
+def begin_totp() -> Response:
+    """A new secret, shown this once: as a QR code and as text."""
+    session, onward = _session()
+    user = _person(session)
+    begun = services().factor_changes.begin_totp(session, user.username)
+    if begun is None:
+        raise _not_fresh()
+    return _totp_page(begun, onward)
+
+
+@blueprint.post("/account/totp/confirm", provide_automatic_options=False)
+def confirm_totp() -> Response:
+    """The app counts once its code is right; recovery codes follow for who has none."""
+    session, onward = _session()
+    user, fields = _person(session), csrf.fields()
+    changes, totp_id = services().factor_changes, fields.get("totp_id", "")
+    enrolled = changes.confirm_totp(session, totp_id, fields.get("code", ""))
+    if enrolled is None:
+        begun = changes.pending_totp(session, totp_id, user.username)
+        mfa = services().mfa
+        if begun is None or not mfa.fresh(session, mfa.factors(session.user_id)):
+            raise _not_fresh()
+        return _totp_page(begun, onward, 400, WRONG_CODE)
+    path = onward.path if onward.fields else "/account/security?notice=totp_added"
+    response = _codes_page(enrolled.codes, path) if enrolled.codes else see_other(path)
+    set_cookie(response, SESSION, enrolled.cookie)
+    csrf.renew()
+    return response
+
+
+@blueprint.post("/account/totp/remove", provide_automatic_options=False)
+def remove_totp() -> Response:
+    """The app no longer counts, unless it is all that there is."""
+    session, _ = _session()
+    rooms = services()
+    if rooms.factor_changes.remove_totp(session, csrf.fields().get("totp_id", "")):
+        return see_other("/account/security?notice=totp_removed")
+    factors = rooms.mfa.factors(session.user_id)
+    if not rooms.mfa.fresh(session, factors):
+        raise _not_fresh()
+    user = rooms.users.get(session.user_id)
+    return show("security.html", 403, user=user, factors=factors, fresh=True, error=LAST)
+
+
+@blueprint.post("/account/recovery-codes", provide_automatic_options=False)
+def renew_codes() -> Response:
+    """Ten new recovery codes, shown this once."""
+    session, _ = _session()
+    codes = services().factor_changes.renew_codes(session)
+    if codes is None:
+        raise _not_fresh()
+    return _codes_page(codes, "/account/security")
+
+
+def _session() -> tuple[SessionView, Onward]:
+    """The session whose factors change, and where the person goes on to; Refused without one."""
+    onward = Onward.of(csrf.check(PURPOSE))
+    session = started_session()
+    if session is None:
+        raise _not_fresh()
+    return session, onward
+
+
+def _person(session: SessionView) -> UserRecord:
+    return services().users.must(session.user_id)
+
+
+def _not_fresh() -> Refused:
+    title = Text("Sign in once more")
+    text = Text("Nothing was changed. How you sign in can be changed for five minutes after you signed in.")
+    return Refused(403, title, text, ("/login?then=security", Text("Sign in and go on")))
+
+
+def _totp_page(begun: Begun, onward: Onward, status: int = 200, error: str | None = None) -> Response:
+    # drawn in the text's colour on white, whatever the scheme: cameras read dark on light
+    picture = segno.make_qr(begun.uri).svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)
+    key = " ".join(begun.secret[at : at + 4] for at in range(0, len(begun.secret), 4))
+    come_back_to("/account/security")
+    return show(
+        "totp.html",
+        status,
+        begun=begun,
+        picture=Markup(picture),  # noqa: S704 - drawn by segno from an address that is quoted
+        key=key,
+        onward=onward,
+        error=error,
+    )
+
+
+def _codes_page(codes: list[str], path: str) -> Response:
+    come_back_to("/account/security")
+    return show("recovery_codes.html", codes=codes, path=path)

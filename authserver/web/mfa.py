@@ -1,0 +1,90 @@
+"""The second factor: one form for the code, one answer to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from .. import context
+from ..acr import PHISHING_RESISTANT
+from ..interaction import Next, Step
+from ..login import SessionView
+from ..texts import Text
+from . import csrf
+from .guards import (
+    SESSION,
+    Onward,
+    allow_form_redirect,
+    asking,
+    come_back_to,
+    due,
+    login_redirect,
+    place,
+    see_other,
+    services,
+    set_cookie,
+    show,
+    started_session,
+    too_many_tries,
+)
+
+blueprint = Blueprint("mfa", __name__)
+
+PURPOSE = "mfa"
+KINDS = ("totp", "recovery_code")
+FAILED = Text(
+    "That did not work. Each code works once: wait for the next one and try again. "
+    "After five wrong tries an account pauses for 30 minutes."
+)
+
+
+@blueprint.get("/mfa", provide_automatic_options=False)
+def form() -> Response:
+    """The form for a code, while a second factor is due; on to whatever else is."""
+    session, onward = started_session(), Onward.of(request.args)
+    if session is None:
+        return login_redirect(onward)
+    step = due(onward, session)
+    return _page(session, onward, step) if step.step is Step.MFA else see_other(place(step, onward))
+
+
+@blueprint.post("/mfa", provide_automatic_options=False)
+def submit() -> Response:
+    """The session is raised and renewed, or the form again."""
+    fields = csrf.check(PURPOSE)
+    session, onward = started_session(), Onward.of(fields)
+    if session is None:
+        return login_redirect(onward)
+    if refused := too_many_tries():
+        return refused
+    step = due(onward, session)
+    if step.step is not Step.MFA:
+        return see_other(place(step, onward))
+    kind = fields.get("factor", "totp")
+    if kind not in KINDS:
+        return _page(session, onward, step, 400)
+    address = context.current.get().address
+    cookie = services().mfa.prove(session, kind, fields.get("code", ""), address)
+    if cookie is None:
+        return _page(session, onward, step, 401, FAILED, kind)
+    response = see_other(onward.path)
+    set_cookie(response, SESSION, cookie)
+    csrf.renew()
+    return response
+
+
+def _page(
+    session: SessionView,
+    onward: Onward,
+    step: Next,
+    status: int = 200,
+    error: str | None = None,
+    kind: str = "totp",
+) -> Response:
+    allow_form_redirect()
+    come_back_to(onward.by("/mfa"))
+    factors = services().mfa.factors(session.user_id)
+    asked = asking(onward.request_id) if onward.request_id else None
+    codes = step.acr != PHISHING_RESISTANT or not factors.passkeys
+    return show(
+        "mfa.html", status, onward=onward, factors=factors, codes=codes, kind=kind, asked=asked, error=error
+    )

@@ -1,0 +1,296 @@
+"""Codes by mail and text message: once, in time, for one session and purpose, and never many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from plugins.app import Moving, World
+from plugins.people import Browser, add_user
+from postbox import Mailbox
+from receiver import Receiver
+from sqlalchemy import select, update
+
+from authserver import acr
+from authserver.db import table_of
+from authserver.login import Sent
+from authserver.login.email_otp import MOST
+from authserver.login.session_view import Login
+from authserver.models.one_time_code import OneTimeCode
+from authserver.models.user import User
+from authserver.purge import purge
+from authserver.users import MAX_FAILURES, UserRecord
+
+codes = table_of(OneTimeCode)
+users = table_of(User)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as server:
+        yield server
+
+
+@pytest.fixture
+def posting(make_world: Callable[..., World], mailbox: Mailbox) -> World:
+    world = make_world(**mailbox.settings())
+    add_user(world.services, "alice")
+    return world
+
+
+def alice_of(world: World) -> UserRecord:
+    user = world.services.users.find("alice")
+    assert user is not None
+    return user
+
+
+def sent_code(world: World, mailbox: Mailbox, sid: str = "one", purpose: str = "recovery") -> str:
+    assert world.services.email_otp.send(alice_of(world), sid, purpose) is Sent.SENT
+    (arrived,) = mailbox.deliver(world)
+    assert arrived.envelope_to == ["alice@example.com"]
+    return arrived.code
+
+
+def verify(world: World, code: str, sid: str = "one", purpose: str = "recovery") -> bool:
+    return world.services.email_otp.verify(alice_of(world), sid, purpose, code)
+
+
+def failures(world: World) -> int:
+    return alice_of(world).failures
+
+
+@pytest.mark.spec("ASVS 5.0", "6.5.1")
+def test_a_code_counts_once(posting: World, mailbox: Mailbox) -> None:
+    code = sent_code(posting, mailbox)
+    assert len(code) == 8
+    assert verify(posting, f" {code[:4]} {code[4:]} ")
+    assert not verify(posting, code)
+    assert [e["reason"] for e in posting.events("mfa.failed")] == ["email_otp"]
+
+
+@pytest.mark.spec("ASVS 5.0", "6.5.5")
+def test_a_code_counts_for_ten_minutes(posting: World, mailbox: Mailbox, moving_clock: Moving) -> None:
+    code = sent_code(posting, mailbox)
+    moving_clock.walk(600)
+    assert not verify(posting, code)
+    code = sent_code(posting, mailbox)
+    moving_clock.walk(599)
+    assert verify(posting, code)
+
+
+@pytest.mark.spec("ASVS 5.0", "6.6.2")
+def test_a_code_is_of_one_person_session_and_purpose(posting: World, mailbox: Mailbox) -> None:
+    bob = add_user(posting.services, "bob")
+    code = sent_code(posting, mailbox)
+    assert not verify(posting, code, sid="two")
+    assert not verify(posting, code, purpose="confirm_device")
+    person = posting.services.users.must(bob)
+    assert not posting.services.email_otp.verify(person, "one", "recovery", code)
+    assert verify(posting, code)
+
+
+def test_the_next_code_ends_the_one_before_and_no_other(posting: World, mailbox: Mailbox) -> None:
+    elsewhere = sent_code(posting, mailbox, sid="two")
+    first = sent_code(posting, mailbox)
+    second = sent_code(posting, mailbox)
+    assert not verify(posting, first)
+    assert verify(posting, second)
+    assert verify(posting, elsewhere, sid="two")
+
+
+def test_five_tries_are_five_whatever_is_sent_in_between(posting: World, mailbox: Mailbox) -> None:
+    """Something else that counts as success must not give a code more tries than it has."""
+    wash = update(users).values(failures=0, locked_until=None)
+    code = sent_code(posting, mailbox)
+    for number in range(5):
+        if number == 3:
+            code = sent_code(posting, mailbox)
+        assert not verify(posting, "x")
+        with posting.services.database.writing() as connection:
+            connection.execute(wash)
+    assert not verify(posting, code)
+    assert not verify(posting, sent_code(posting, mailbox))
+
+
+def test_each_wrong_code_is_an_attempt_at_the_person_and_the_fifth_locks(
+    posting: World, mailbox: Mailbox
+) -> None:
+    code = sent_code(posting, mailbox)
+    for sid in ("one", "two", "three", "four", "five"):
+        assert not verify(posting, "12345678", sid=sid)
+    assert not verify(posting, code)
+    assert alice_of(posting).locked_until is not None
+    assert [e["reason"] for e in posting.events("account.blocked")] == ["five_failures"]
+
+
+def test_a_right_code_counts_for_nothing_else(posting: World, mailbox: Mailbox) -> None:
+    """Who knows a password and reads mails has no more guesses at a second factor than others."""
+    with posting.services.database.writing() as connection:
+        connection.execute(update(users).values(failures=MAX_FAILURES - 1))
+    assert verify(posting, sent_code(posting, mailbox))
+    assert failures(posting) == MAX_FAILURES - 1
+    assert alice_of(posting).locked_until is None
+
+
+def test_of_many_who_enter_a_code_at_once_one_is_right(posting: World, mailbox: Mailbox) -> None:
+    code = sent_code(posting, mailbox)
+    with ThreadPoolExecutor(4) as pool:
+        right = list(pool.map(lambda _: verify(posting, code), range(4)))
+    assert right.count(True) == 1
+
+
+def test_the_person_is_known_to_read_their_mails_afterwards(posting: World, mailbox: Mailbox) -> None:
+    assert alice_of(posting).email_verified_at is None
+    assert verify(posting, sent_code(posting, mailbox))
+    assert alice_of(posting).email_verified_at is not None
+
+
+@pytest.mark.spec("ASVS 5.0", "6.6.4")
+def test_a_person_gets_five_codes_in_ten_minutes_over_all_sessions(
+    posting: World, mailbox: Mailbox, moving_clock: Moving
+) -> None:
+    otp, user = posting.services.email_otp, alice_of(posting)
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(lambda n: otp.send(user, f"session {n}", "recovery"), range(12)))
+    assert sent.count(Sent.SENT) == MOST
+    assert sent.count(Sent.TOO_MANY) == 12 - MOST
+    assert [e["reason"] for e in posting.events("ratelimit.hit")] == ["email_otp"]
+    assert len(mailbox.deliver(posting)) == MOST
+    moving_clock.walk(599)
+    assert otp.send(user, "one more", "recovery") is Sent.TOO_MANY
+    moving_clock.walk(2)
+    assert otp.send(user, "one more", "recovery") is Sent.SENT
+
+
+def test_no_code_goes_to_who_cannot_be_reached_or_may_not_log_in(posting: World) -> None:
+    otp, user = posting.services.email_otp, alice_of(posting)
+    assert otp.channels(user) == ["mail"]
+    assert otp.send(user, "one", "recovery", "sms") is Sent.NOWHERE
+    posting.services.users.disable(user.user_id)
+    assert otp.send(user, "one", "recovery") is Sent.NOWHERE
+    with posting.services.database.writing() as connection:
+        connection.execute(update(users).values(email=None))
+    assert otp.send(alice_of(posting), "one", "recovery") is Sent.NOWHERE
+
+
+def test_a_code_rests_as_a_mac_and_is_purged(posting: World, mailbox: Mailbox, moving_clock: Moving) -> None:
+    code = sent_code(posting, mailbox)
+    with posting.services.database.reading() as connection:
+        assert code not in repr(connection.execute(select(codes)).all())
+    moving_clock.walk(601)
+    assert purge(posting.services.database)["one_time_code"] == 1
+
+
+def test_a_code_goes_by_text_message_to_the_number_on_record(
+    make_world: Callable[..., World], mailbox: Mailbox, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-token-of-the-service")
+    with Receiver() as service:
+        world = make_world(**mailbox.settings(sms_url=service.uri, sms_token_file=token))
+        add_user(world.services, "alice")
+        world.services.users.set_phone(alice_of(world).user_id, "+49 (151) 2345-6789")
+        user = alice_of(world)
+        assert world.services.email_otp.channels(user) == ["mail", "sms"]
+        assert world.services.email_otp.send(user, "one", "recovery", "sms") is Sent.SENT
+        assert mailbox.deliver(world) == []
+        (heard,) = service.heard
+        told = json.loads(heard.body)
+        assert (told["to"], told["language"]) == ("+4915123456789", "en")
+        assert heard.content_type == "application/json"
+        code = told["text"].partition("code is ")[2][:8]
+        assert verify(world, code)
+    # it says nothing about the mails
+    assert alice_of(world).email_verified_at is None
+    assert [e["detail"]["channel"] for e in world.events("mail.sent")] == ["sms"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "over"),
+    [
+        (400, "refused", True),
+        (429, "refused", False),
+        (401, "authentication", False),
+        (503, "unreachable", False),
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_the_service_of_text_messages_answers_decides_on_another_try(
+    make_world: Callable[..., World], status: int, reason: str, over: bool
+) -> None:
+    with Receiver(status) as service:
+        world = make_world(sms_url=service.uri)
+        add_user(world.services, "alice")
+        world.services.users.set_phone(alice_of(world).user_id, "+4915123456789")
+        assert world.services.email_otp.send(alice_of(world), "one", "x", "sms") is Sent.SENT
+        assert world.services.mail.deliver() == 0
+    assert [(e["reason"], e["detail"]["over"]) for e in world.events("mail.failed")] == [(reason, over)]
+    assert world.services.mail.waiting().count == (not over)
+
+
+def waiting_browser(world: World) -> Browser:
+    """A browser of alice, whose device must be confirmed."""
+    login = Login(alice_of(world).user_id, acr.PASSWORD, ("pwd",), "", "", confirm=True)
+    with world.services.database.writing() as connection:
+        cookie = world.services.sessions.start_in(connection, login)
+    browser = Browser(world.app)
+    browser.set_cookie("sid", cookie)
+    return browser
+
+
+def test_a_new_device_opens_nothing_until_the_mailed_code_was_entered(
+    posting: World, mailbox: Mailbox
+) -> None:
+    browser = waiting_browser(posting)
+    assert browser.get("/account").status_code == 303
+    page = browser.get("/confirm-device")
+    assert page.status_code == 200
+    assert "a…@example.com" in page.text
+    assert "alice@example.com" not in page.text
+    # looking at the page sends nothing
+    assert mailbox.deliver(posting) == []
+    assert browser.submit(page, "/confirm-device/send", channel="mail").status_code == 303
+    (arrived,) = mailbox.deliver(posting)
+    page, before = browser.get("/confirm-device"), browser.cookie("sid")
+    refused = browser.submit(page, "/confirm-device", code="00000000")
+    assert refused.status_code == 401
+    assert arrived.code not in refused.text
+    done = browser.submit(refused, "/confirm-device", code=arrived.code)
+    assert (done.status_code, done.location) == (303, "/account")
+    # another cookie: who had the one from before has nothing
+    assert browser.cookie("sid") != before
+    assert browser.get("/account").status_code == 200
+    session = posting.services.sessions.read(browser.cookie("sid"))
+    assert session is not None
+    assert (session.acr, session.amr) == (acr.PASSWORD, ("pwd",))
+    assert browser.get("/confirm-device").location == "/account"
+
+
+def test_the_sixth_code_is_refused_with_what_to_do_next(posting: World) -> None:
+    browser = waiting_browser(posting)
+    for _ in range(MOST):
+        assert browser.submit(browser.get("/confirm-device"), "/confirm-device/send").status_code == 303
+    refused = browser.submit(browser.get("/confirm-device"), "/confirm-device/send")
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == "600"
+
+
+def test_nobody_without_such_a_session_sends_or_enters_a_code(posting: World, mailbox: Mailbox) -> None:
+    page = waiting_browser(posting)
+    form = page.get("/confirm-device")
+    other = Browser(posting.app)
+    assert other.get("/confirm-device").location == "/login"
+    assert other.submit(form, "/confirm-device/send").status_code == 403
+    assert other.log_in("alice").status_code == 303
+    assert other.get("/confirm-device").location == "/account"
+    assert mailbox.deliver(posting) == []
+
+
+def test_who_cannot_be_reached_is_told_whom_to_ask(posting: World) -> None:
+    with posting.services.database.writing() as connection:
+        connection.execute(update(users).values(email=None))
+    browser = waiting_browser(posting)
+    assert "No code can be sent to you" in browser.get("/confirm-device").text
