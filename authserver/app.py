@@ -34,6 +34,7 @@ from .web import (
     logout,
     mfa,
     oauth,
+    passkeys,
     password,
     password_reset,
 )
@@ -67,7 +68,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[EXTENSION] = services
     pages = (
         home, authorize, consent, login, enrol, logout, account, password, mfa, factors, language, brand,
-        confirm_device, password_reset,
+        passkeys, confirm_device, password_reset,
     )  # fmt: skip
     for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)

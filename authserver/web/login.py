@@ -70,8 +70,34 @@ def submit() -> Response:
     present = started_session() is not None
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
+    return _entered(session, onward, present=present)
+
+
+@blueprint.post("/login/passkey", provide_automatic_options=False)
+def passkey() -> Response:
+    """A new session of whoever's passkey answered, and on; or the form again, as after a wrong password."""
+    fields = csrf.check(PURPOSE)
+    onward = Onward.of(fields)
+    rooms, caller = services(), context.current.get()
+    if refused := too_many_tries():
+        return refused
+    present = started_session() is not None
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    holder = cookie(csrf.COOKIE) or ""
+    session = rooms.passkeys.login.attempt(fields.get("credential", ""), holder, browser, _known_device)
+    return _entered(session, onward, present=present)
+
+
+def _known_device(_user_id: str, _browser: Browser) -> bool:
+    """Whether the person is known to use this browser: of no browser as long as none is remembered."""
+    return False
+
+
+def _entered(session: str | None, onward: Onward, *, present: bool) -> Response:
+    """On with a new ``session``, or the form again; ``present`` if somebody was signed in before."""
     if session is None:
         return _page(onward, status=401, error=FAILED)
+    rooms = services()
     _remember_language(session)
     response = see_other(onward.path)
     set_cookie(response, SESSION, session)

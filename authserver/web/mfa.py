@@ -30,7 +30,7 @@ from .guards import (
 blueprint = Blueprint("mfa", __name__)
 
 PURPOSE = "mfa"
-KINDS = ("totp", "recovery_code")
+KINDS = ("totp", "recovery_code", "webauthn")
 FAILED = Text(
     "That did not work. Each code works once: wait for the next one and try again. "
     "After five wrong tries an account pauses for 30 minutes."
@@ -62,14 +62,20 @@ def submit() -> Response:
     kind = fields.get("factor", "totp")
     if kind not in KINDS:
         return _page(session, onward, step, 400)
-    address = context.current.get().address
-    cookie = services().mfa.prove(session, kind, fields.get("code", ""), address)
+    cookie = _proved(session, kind, fields)
     if cookie is None:
         return _page(session, onward, step, 401, FAILED, kind)
     response = see_other(onward.path)
     set_cookie(response, SESSION, cookie)
     csrf.renew()
     return response
+
+
+def _proved(session: SessionView, kind: str, fields: dict[str, str]) -> str | None:
+    address = context.current.get().address
+    if kind == "webauthn":
+        return services().passkeys.login.prove(session, fields.get("credential", ""), address)
+    return services().mfa.prove(session, kind, fields.get("code", ""), address)
 
 
 def _page(
