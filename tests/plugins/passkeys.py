@@ -59,8 +59,14 @@ def prove(browser: Browser, device: Authenticator, **changes: Any) -> TestRespon
     return browser.submit(page, "/mfa", factor="webauthn", credential=answer)
 
 
-def register(browser: Browser, device: Authenticator, page: TestResponse, **values: str) -> TestResponse:
+def register(
+    browser: Browser,
+    device: Authenticator,
+    page: TestResponse,
+    type_: Any = "webauthn.create",
+    **values: str,
+) -> TestResponse:
     """The answer to a new credential by the first form of ``page`` that registers one."""
     options = asked(browser, page, "/webauthn/register", "/webauthn/register/options")
-    credential = json.dumps(device.register(options))
+    credential = json.dumps(device.register(options, type_=type_))
     return browser.submit(page, "/webauthn/register", credential=credential, **values)
