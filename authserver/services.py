@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto
+from . import crypto, factor_rooms
 from .audit import Audit
 from .audit.chain import Sealer
 from .cache import Versions
@@ -27,22 +27,24 @@ from .login import (
     PasswordLogin,
     PasswordReset,
     PasswordRules,
-    Policy,
     ResetRequests,
     Sessions,
+    Staff,
+    UnusedAccounts,
     webauthn,
 )
-from .login.breached import BreachedPasswords
 from .login.email_otp import Rooms as OtpRooms
-from .login.factor_changes import Rooms as FactorRooms
-from .login.mfa import Rooms as MfaRooms
+from .login.passkey_changes import PasskeyChanges
 from .login.password_login import Rooms as LoginRooms
+from .login.payment_factors import PaymentFactors
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
+from .oauth import account_source
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
+from .oauth.authorization_response import Rooms as AnswerRooms
 from .oauth.authorizations import Authorizations
 from .oauth.backchannel_logout import BackchannelLogout
 from .oauth.client_auth import ClientAuthenticator
@@ -54,9 +56,11 @@ from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
-from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.payment import Accounts
+from .oauth.payment_evidence import PaymentEvidences
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
+from .oauth.sca_exemptions import Exemptions
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.subjects import Subjects
@@ -103,12 +107,14 @@ class Services:
     email_otp: EmailOtp
     reset_requests: ResetRequests
     factor_changes: FactorChanges
+    passkeys: webauthn.Passkeys
+    passkey_changes: PasskeyChanges
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
+    unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
-    passkeys: webauthn.Passkeys
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -117,6 +123,9 @@ class Services:
     approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
+    payment_factors: PaymentFactors
+    payment_evidences: PaymentEvidences
+    exemptions: Exemptions
     revocations: Revocations
     end_session: EndSession
     backchannel_logout: BackchannelLogout
@@ -165,24 +174,21 @@ def build(app: Flask, settings: Settings) -> Services:
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
 
-    users = Users(database, versions, audit, person_ends)
+    staff = Staff(settings)
+    users = Users(database, versions, audit, person_ends, staff.groups)
     links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    passkeys = webauthn.Credentials(database)
-    mfa = Mfa(
-        database,
-        master,
-        users,
-        sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
+    factors = factor_rooms.build(
+        factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits)
     )
-    factor_changes = FactorChanges(
-        database, master, mfa, sessions, FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name)
-    )
+    mfa, payment_factors = factors.mfa, factors.payment_factors
+    payment_evidences = PaymentEvidences(database, master, audit)
+    exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
+    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
+    unused_accounts = UnusedAccounts(database, users, staff)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -209,7 +215,6 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
-    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
     return Services(
         settings=settings,
         master=master,
@@ -235,18 +240,22 @@ def build(app: Flask, settings: Settings) -> Services:
         mfa=mfa,
         email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
-        factor_changes=factor_changes,
-        passkeys=webauthn.Passkeys.of(
-            settings,
+        factor_changes=factors.factor_changes,
+        passkeys=factors.passkeys,
+        passkey_changes=factors.passkey_changes,
+        steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
+        password_login=PasswordLogin(
             database,
-            webauthn.Rooms(users, sessions, factor_changes, login_limits, audit, mail.queue_in),
+            passwords,
+            LoginRooms(
+                users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
+            ),
         ),
-        steps=Steps(consents, subjects, mfa),
-        password_login=PasswordLogin(database, passwords, login_rooms),
         password_rules=password_rules,
-        password_reset=PasswordReset(links, passwords, mfa),
+        unused_accounts=unused_accounts,
+        password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in
+            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
         ),
         subjects=subjects,
         authorizations=authorizations,
@@ -255,9 +264,14 @@ def build(app: Flask, settings: Settings) -> Services:
         consents=consents,
         approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
-            settings.issuer, database, interactions, consents, authorizations, audit
+            settings.issuer,
+            database,
+            AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
-        accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
+        accounts=account_source.of(settings, users),
+        payment_factors=payment_factors,
+        payment_evidences=payment_evidences,
+        exemptions=exemptions,
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,

@@ -1,96 +1,52 @@
-// Passkeys. A form with a button that has data-webauthn stays hidden where the browser has none; its field
-// "credential" gets the browser's answer, and it is sent like any other form.
-const bytes = (text) =>
-  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (character) => character.charCodeAt(0));
-const text = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer)))
-    .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-const named = (credentials) => (credentials || []).map((one) => ({ ...one, id: bytes(one.id) }));
+// WebAuthn in JSON, both ways: what the server asks with, and what it is answered (WebAuthn L3 §5.1.8 to 5.1.10).
+const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)))
+  .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+const named = (list) => (list || []).map((one) => ({ ...one, id: bytes(one.id) }));
 
-async function optionsOf(form, button) {
-  if (button.dataset.publickey) return JSON.parse(button.dataset.publickey);
-  const fields = new URLSearchParams({ csrf: form.elements.csrf.value });
-  if (form.elements.kind) fields.set("kind", form.elements.kind.value);
-  const response = await fetch(button.dataset.options, { method: "POST", body: fields });
-  if (!response.ok) throw new Error(`options: ${response.status}`);
-  return response.json();
-}
-
-async function answerOf(registers, options, more = {}) {
-  const publicKey = { ...options, challenge: bytes(options.challenge) };
-  if (registers) {
-    publicKey.user = { ...options.user, id: bytes(options.user.id) };
-    publicKey.excludeCredentials = named(options.excludeCredentials);
-    return navigator.credentials.create({ publicKey, ...more });
-  }
-  publicKey.allowCredentials = named(options.allowCredentials);
-  return navigator.credentials.get({ publicKey, ...more });
-}
-
-function asJson(credential) {
-  const given = credential.response;
-  const response = { clientDataJSON: text(given.clientDataJSON) };
-  if (given.attestationObject) {
-    response.attestationObject = text(given.attestationObject);
-    response.transports = given.getTransports ? given.getTransports() : [];
-  } else {
-    response.authenticatorData = text(given.authenticatorData);
-    response.signature = text(given.signature);
-    if (given.userHandle) response.userHandle = text(given.userHandle);
-  }
-  const { credProps } = credential.getClientExtensionResults();
+/** The answer of a passkey to the options of the server, as JSON. */
+export const signed = async (options, more = {}) => {
+  const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: named(options.allowCredentials) };
+  const { id, response } = await navigator.credentials.get({ publicKey, ...more });
   return JSON.stringify({
-    id: credential.id,
-    rawId: text(credential.rawId),
-    type: credential.type,
-    response,
-    clientExtensionResults: credProps ? { credProps: { rk: credProps.rk === true } } : {},
+    id,
+    rawId: id,
+    type: "public-key",
+    response: {
+      clientDataJSON: text(response.clientDataJSON),
+      authenticatorData: text(response.authenticatorData),
+      signature: text(response.signature),
+      ...(response.userHandle ? { userHandle: text(response.userHandle) } : {}),
+    },
   });
-}
+};
 
-function send(form, credential) {
-  form.elements.credential.value = asJson(credential);
-  form.submit();
-}
-
-let waiting = null;
-
-// The browser offers passkeys in the field of the user name until the person chooses one, or something else.
-async function offer(form, button) {
-  const conditional = window.PublicKeyCredential.isConditionalMediationAvailable;
-  if (!conditional || !(await conditional.call(window.PublicKeyCredential))) return;
-  waiting = new AbortController();
-  const { signal } = waiting;
-  try {
-    const options = await optionsOf(form, button);
-    // a challenge counts for five minutes
-    const renewal = setTimeout(() => {
-      waiting.abort();
-      offer(form, button);
-    }, options.timeout * 0.8);
-    signal.addEventListener("abort", () => clearTimeout(renewal));
-    send(form, await answerOf(false, options, { mediation: "conditional", signal }));
-  } catch {
-    // the other ways to sign in are still there
-  }
-}
-
-for (const button of window.PublicKeyCredential ? document.querySelectorAll("button[data-webauthn]") : []) {
-  const form = button.form;
-  const registers = button.dataset.webauthn === "register";
-  const failed = form.querySelector("[data-failed]");
-  form.hidden = false;
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (waiting) waiting.abort();
-    failed.hidden = true;
-    button.setAttribute("aria-busy", "true");
-    try {
-      send(form, await answerOf(registers, await optionsOf(form, button)));
-    } catch {
-      button.removeAttribute("aria-busy");
-      failed.hidden = false;
-    }
+/** A new passkey by the options of the server, as JSON. */
+export const made = async (options) => {
+  const publicKey = {
+    ...options,
+    challenge: bytes(options.challenge),
+    user: { ...options.user, id: bytes(options.user.id) },
+    excludeCredentials: named(options.excludeCredentials),
+  };
+  const credential = await navigator.credentials.create({ publicKey });
+  const { id, response } = credential;
+  return JSON.stringify({
+    id,
+    rawId: id,
+    type: "public-key",
+    clientExtensionResults: credential.getClientExtensionResults(),
+    response: {
+      clientDataJSON: text(response.clientDataJSON),
+      attestationObject: text(response.attestationObject),
+      transports: response.getTransports ? response.getTransports() : [],
+    },
   });
-  if (button.dataset.webauthn === "login" && button.hasAttribute("data-autofill")) offer(form, button);
-}
+};
+
+/** What the server answers to the form at ``path``, as an object; null when the page must be shown anew. */
+export const asked = async (path, form) => {
+  const answer = await fetch(path, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  const json = (answer.headers.get("Content-Type") || "").startsWith("application/json");
+  return answer.ok && json ? answer.json() : null;
+};

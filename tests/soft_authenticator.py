@@ -1,6 +1,7 @@
 """An authenticator made by hand: it signs what it is told to sign, also what no honest one would.
 
-``Authenticator`` is a device with keys in it; ``register`` and ``sign`` give what a browser gives.
+``Authenticator`` is a device with keys in it; ``register`` and ``sign`` give what a browser's ``toJSON()``
+does.
 """
 
 from __future__ import annotations
@@ -195,8 +196,9 @@ class Maker:
     def _built(self, subject: x509.Name, key: Any, extensions: list[Any]) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self.name, subject, key.public_key(), x509.random_serial_number())
-        day = timedelta(days=1)
-        builder = builder.not_valid_before(now - day).not_valid_after(now + 1000 * day)
+        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(
+            now + timedelta(days=1000)
+        )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self.key, hashes.SHA256())

@@ -167,7 +167,7 @@ def test_documentation_and_policies_are_told_where_there_are_some_and_nothing_is
     world = make_world(**addresses)
     told = world.send("GET", PATHS[1]).json
     assert addresses.items() <= told.items()
-    settings = {"payment_sca": "none", "profile": "production", "issuer": "https://auth.example"}
+    settings = {"profile": "production", "issuer": "https://auth.example"}
     settings |= dict.fromkeys(names, "")
     services = world.services
     production = services.settings.model_copy(update=settings)

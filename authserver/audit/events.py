@@ -57,6 +57,10 @@ class Event(StrEnum):
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
+    PAYMENT_APPROVED = "payment.approved"
+    PAYMENT_EVIDENCE_READ = "payment.evidence.read"
+    PAYMENT_EXEMPTED = "payment.exempted"
+    PAYMENT_REJECTED = "payment.rejected"
     RATELIMIT_HIT = "ratelimit.hit"
     REGISTRATION_CREATED = "registration.created"
     REGISTRATION_DELETED = "registration.deleted"

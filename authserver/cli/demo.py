@@ -51,6 +51,8 @@ def run(port: int) -> None:
     os.environ.setdefault(f"{PREFIX}ISSUER", f"http://localhost:{port}")
     os.environ[f"{PREFIX}WORKERS"] = "1"
     os.environ.setdefault(f"{PREFIX}OPERATOR_NAME", OPERATOR)
+    # nobody's money moves, and not every machine has a passkey
+    os.environ.setdefault(f"{PREFIX}PAYMENT_SCA", "totp")
     if (examples := _examples()) is not None:
         os.environ.setdefault(f"{PREFIX}DEMO_URL", f"http://127.0.0.1:{port + 1}/")
     settings = Settings.load()

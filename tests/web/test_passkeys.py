@@ -1,241 +1,207 @@
-"""Passkeys: logging in without a name, as a second factor, and on the account's page."""
+"""Passkeys in a browser: added, used with and without a user name, renamed, removed."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import pytest
 from flask import Flask
 from plugins.app import Moving, World
-from plugins.factors import codes_of, give_totp, told
+from plugins.factors import SECURITY, codes_of, give_totp, told
 from plugins.factors import prove as prove_by_code
-from plugins.passkeys import PAGE, asked, give_passkey, log_in, prove, register
-from plugins.people import Browser, add_user, hidden_fields
-from soft_authenticator import Authenticator, new_key
+from plugins.passkeys import ADD, LOGIN, MFA, begin, finish, give_passkey, log_in, prove
+from plugins.people import Browser, add_user
+from soft_authenticator import UP, Authenticator
 
+from authserver import acr, crypto
 from authserver.app import services_of
-from authserver.crypto import b64u
-from authserver.login.password_login import Browser as Place
-
-FAILED = "Check the user name and the password."
 
 
-def events(app: Flask, name: str) -> list[dict[str, object]]:
-    return World(app, services_of(app)).events(name)
+@pytest.fixture
+def user_id(browser: Browser) -> str:
+    user = services_of(browser.app).users.find("alice")
+    assert user is not None
+    return user.user_id
 
 
-def reasons(app: Flask) -> list[object]:
-    return [row["reason"] for row in events(app, "webauthn.rejected")]
+def events(browser: Browser, name: str) -> list[str]:
+    return [row["reason"] for row in World(browser.app, services_of(browser.app)).events(name)]
 
 
-def session_of(app: Flask, browser: Browser) -> Any:
-    return services_of(app).sessions.read(browser.cookie("sid"))
+def acr_of(browser: Browser) -> str:
+    session = services_of(browser.app).sessions.read(browser.cookie("sid"))
+    assert session is not None
+    return session.acr
 
 
-def test_a_passkey_logs_in_without_a_user_name(app: Flask, browser: Browser, alice: str) -> None:
-    device = give_passkey(app, alice)
-    page = browser.get("/login")
-    options = asked(browser, page, "/login/passkey", "/login/options")
-    # nobody is named before somebody has proved who they are
-    assert options["allowCredentials"] == [] and options["userVerification"] == "required"
-    entered = log_in(browser, device)
-    assert (entered.status_code, entered.location) == (303, "/account")
-    session = session_of(app, browser)
-    assert (session.user_id, session.acr, session.amr) == (alice, "phr", ("pop", "user", "mfa"))
-    assert session.complete
-    assert browser.get("/account").status_code == 200
-    assert events(app, "login.succeeded")[-1]["detail"] == {"amr": ["pop", "user", "mfa"]}
+def test_a_passkey_is_added_and_signs_in_without_a_user_name(browser: Browser, user_id: str) -> None:
+    browser.log_in()
+    page = browser.get(SECURITY)
+    options = begin(browser, page, ADD)
+    assert options["authenticatorSelection"]["userVerification"] == "required"
+    assert crypto.b64u_decode(options["user"]["id"]).decode() == user_id
+    device = Authenticator()
+    answer = finish(browser, page, ADD, device.register(options), name="My  phone")
+    assert len(codes_of(answer)) == 10
+    assert events(browser, "mfa.enrolled") == ["passkey"]
+    assert told(browser.app, user_id) == ["factor_added"]
+    # a session of the password alone may not go on to change what it has not proved
+    assert "My phone" in browser.get(SECURITY).text
+    assert "Add a passkey" not in browser.get(SECURITY).text
+    other = Browser(browser.app)
+    answer = log_in(other, device)
+    assert (answer.status_code, answer.location) == (303, SECURITY)
+    assert acr_of(other) == "phr"
+    assert "Add a passkey" in other.get(SECURITY).text
+    assert "Last used" in other.get(SECURITY).text
 
 
-def test_a_passkey_that_proves_nothing_is_answered_like_a_wrong_password(
-    app: Flask, browser: Browser, alice: str, make_browser: Callable[..., Browser]
-) -> None:
-    device, stranger = give_passkey(app, alice), Authenticator()
-    page = browser.get("/login")
-    stranger.register({"user": {"id": "AAAA"}, "challenge": "AAAA"})
-    wrong = browser.log_in(password="wrong")
-    services_of(app).users.disable(alice)
-    services_of(app).versions.forget()
-    answers = [log_in(browser, stranger), log_in(browser, device), log_in(browser, device, key=new_key())]
-    answers.append(browser.submit(page, "/login/passkey", credential="{}"))
-    answers.append(browser.submit(page, "/login/passkey"))
-    for answer in answers:
-        assert answer.status_code == wrong.status_code == 401
-        assert FAILED in answer.text
-        # but for its tokens the page is the same
-        assert re.sub(r'value="[^"]*"', "", answer.text) == re.sub(r'value="[^"]*"', "", wrong.text)
-    assert reasons(app) == ["credential_unknown", "user_disabled", "user_disabled", "malformed", "malformed"]
-    assert browser.cookie("sid") is None
-
-
-def test_a_challenge_of_one_browser_logs_nobody_in_at_another(
-    app: Flask, browser: Browser, alice: str, make_browser: Callable[..., Browser]
-) -> None:
-    device, other = give_passkey(app, alice), make_browser()
-    options = asked(other, other.get("/login"), "/login/passkey", "/login/options")
-    answer = json.dumps(device.sign(options))
-    page = browser.get("/login")
-    assert browser.submit(page, "/login/passkey", credential=answer).status_code == 401
-    assert reasons(app) == ["challenge"]
-    # a form of another site has no token of this browser
-    assert browser.post("/login/passkey", {"credential": answer}).status_code == 403
-    assert browser.post("/login/options", {}).status_code == 403
-    # where it was made it counts, once
-    there = other.get("/login")
-    assert other.submit(there, "/login/passkey", credential=answer).status_code == 303
-
-
-def test_a_strangers_guesses_keep_no_owner_out_on_a_known_device(
-    app: Flask, browser: Browser, alice: str, make_browser: Callable[..., Browser]
-) -> None:
-    device, services = give_passkey(app, alice), services_of(app)
-    stranger = make_browser(address="198.51.100.9")
-    for _ in range(5):
-        stranger.log_in(password="guess")
-    # on a device that nobody knows the lock holds for a passkey, too
-    assert log_in(browser, device).status_code == 401
-    assert reasons(app) == ["blocked"]
-    page = browser.get("/login")
-    options = asked(browser, page, "/login/passkey", "/login/options")
-    answer, holder = json.dumps(device.sign(options)), browser.cookie("csrf")
-    place = Place("192.0.2.20", "", None)
-    assert holder is not None
-    assert services.passkeys.login.attempt(answer, holder, place, lambda who, _: who == alice) is not None
-    user = services.users.must(alice)
-    assert (user.failures, user.locked_until) == (0, None)
-
-
-def test_a_passkey_as_second_factor_raises_the_session(app: Flask, browser: Browser, alice: str) -> None:
-    device = give_passkey(app, alice)
-    assert browser.log_in().location == "/account"
+def test_a_passkey_is_a_second_factor_after_the_password(browser: Browser, user_id: str) -> None:
+    device = give_passkey(browser.app, user_id)
+    browser.log_in()
     assert browser.get("/account").location == "/mfa"
     before = browser.cookie("sid")
-    assert prove(browser, device, key=new_key()).status_code == 401
-    assert session_of(app, browser).acr == "urn:authserver:acr:password"
-    proved = prove(browser, device)
-    assert (proved.status_code, proved.location) == (303, "/account")
-    session = session_of(app, browser)
-    assert (session.acr, session.amr) == ("phr", ("pwd", "pop", "user", "mfa"))
-    assert browser.cookie("sid") != before and services_of(app).sessions.read(before) is None
-    assert browser.get("/account").status_code == 200
-    assert events(app, "mfa.succeeded")[-1]["reason"] == "webauthn"
+    assert prove(browser, device).location == "/account"
+    assert browser.cookie("sid") != before
+    assert acr_of(browser) == "phr"
+    assert events(browser, "mfa.succeeded") == ["webauthn"]
 
 
-def test_a_passkey_is_added_named_renamed_and_removed(app: Flask, browser: Browser, alice: str) -> None:
+def test_a_challenge_is_for_one_browser_one_purpose_and_one_use(browser: Browser, user_id: str) -> None:
+    device = give_passkey(browser.app, user_id)
+    page = browser.get("/login")
+    options = begin(browser, page, LOGIN)
+    assert options["allowCredentials"] == []
+    stranger = Browser(browser.app)
+    theirs = stranger.get("/login")
+    answer = device.sign(options)
+    assert finish(stranger, theirs, LOGIN, answer).status_code == 401
+    assert finish(browser, page, LOGIN, answer).status_code == 303
+    # spent, also for the browser that it was made for
+    again = Browser(browser.app)
+    assert finish(again, again.get("/login"), LOGIN, answer).status_code == 401
+    half = Browser(browser.app)
+    half.log_in()
+    page = half.get("/mfa")
+    login = Browser(browser.app)
+    other = begin(login, login.get("/login"), LOGIN)
+    assert finish(half, page, MFA, device.sign(other)).status_code == 401
+    assert events(browser, "webauthn.rejected") == ["challenge", "challenge_reuse", "challenge"]
+
+
+def test_anothers_passkey_proves_nothing_in_a_started_session(browser: Browser, user_id: str) -> None:
+    give_passkey(browser.app, user_id)
+    bobs = give_passkey(browser.app, add_user(services_of(browser.app), "bob"))
     browser.log_in()
-    page = browser.get(PAGE)
-    assert "None yet." in page.text
-    first = Authenticator()
-    added = register(browser, first, page, name="  My   <b>telephone</b> ")
-    # who had no second factor gets recovery codes with it
-    assert added.status_code == 200 and len(codes_of(added)) == 10
-    assert told(app, alice) == ["factor_added"]
-    assert events(app, "mfa.enrolled")[-1]["reason"] == "webauthn"
-    page = browser.get(PAGE)
-    assert "My &lt;b&gt;telephone&lt;/b&gt;" in page.text and "Not used yet" in page.text
-    # from now on changes need the passkey itself
-    assert "/webauthn/register" not in page.text and "Sign in once more" in page.text
-    log_in(browser, first, "?then=passkeys")
-    second = Authenticator()
-    assert register(browser, second, browser.get(PAGE)).location == f"{PAGE}?notice=added"
-    page = browser.get(PAGE)
-    assert "Last used" in page.text and page.text.count("Not used yet") == 1
-    credential_id = hidden_fields(page.text, f"{PAGE}/rename")["credential_id"]
-    browser.submit(page, f"{PAGE}/rename", name="Key ring")
-    assert "Key ring" in browser.get(PAGE).text
-    for name in ("", "x" * 61, "back\u202ewards"):
-        assert browser.submit(page, f"{PAGE}/rename", name=name).status_code == 400
-    assert browser.submit(page, f"{PAGE}/remove", credential_id=credential_id).status_code == 303
-    assert "Key ring" not in browser.get(PAGE).text
-    refused = browser.submit(browser.get(PAGE), f"{PAGE}/remove")
-    assert refused.status_code == 403 and "the only second factor" in refused.text
-    assert [row["reason"] for row in events(app, "mfa.remove.rejected")] == ["last_factor"]
-    assert told(app, alice) == ["factor_added", "factor_added", "factor_removed"]
+    page = browser.get("/mfa")
+    options = begin(browser, page, MFA) | {"allowCredentials": []}
+    assert finish(browser, page, MFA, bobs.sign(options)).status_code == 401
+    assert events(browser, "webauthn.rejected") == ["credential_unknown"]
+    assert browser.get("/account").location == "/mfa"
 
 
-def test_nothing_is_added_or_removed_later_than_five_minutes_after_the_proof(
-    moving_clock: Moving, app: Flask, browser: Browser, alice: str
-) -> None:
-    device = give_passkey(app, alice)
+def test_a_passkey_opens_a_locked_account_where_its_owner_is_known(browser: Browser, user_id: str) -> None:
+    """A stranger's guesses cannot shut the owner out, and a found passkey opens nothing elsewhere."""
+    device = give_passkey(browser.app, user_id)
     log_in(browser, device)
-    page = browser.get(PAGE)
-    options = asked(browser, page, "/webauthn/register", "/webauthn/register/options")
-    moving_clock.walk(200)
-    assert browser.get("/account").status_code == 200
-    moving_clock.walk(101)
-    answer = json.dumps(Authenticator().register(options))
-    late = browser.submit(page, "/webauthn/register", credential=answer)
-    assert late.status_code == 403 and "Sign in once more" in late.text
-    csrf = hidden_fields(page.text, "/webauthn/register")["csrf"]
-    assert browser.post("/webauthn/register/options", {"csrf": csrf}).status_code == 403
-    assert browser.submit(page, f"{PAGE}/remove").status_code == 403
-    assert len(services_of(app).passkeys.credentials.of(alice)) == 1
+    for _ in range(5):
+        Browser(browser.app).log_in(password="wrong guess of somebody")
+    assert events(browser, "account.blocked") == ["five_failures"]
+    elsewhere = Browser(browser.app)
+    assert log_in(elsewhere, device).status_code == 401
+    assert events(browser, "webauthn.rejected") == ["blocked"]
+    assert log_in(browser, device).status_code == 303
+    assert Browser(browser.app).log_in().status_code == 303
 
 
-def test_anothers_passkey_is_neither_renamed_nor_removed(
-    app: Flask, browser: Browser, alice: str, make_browser: Callable[..., Browser]
+def test_a_copy_shows_itself_and_neither_signs_in(browser: Browser, user_id: str) -> None:
+    device = give_passkey(browser.app, user_id, "Blue key", count=10)
+    assert log_in(browser, device).status_code == 303
+    for count in (11, 9, 0):
+        assert log_in(Browser(browser.app), device, count=count).status_code == 401
+    device.count = 50
+    assert log_in(Browser(browser.app), device).status_code == 401
+    rejected = events(browser, "webauthn.rejected")
+    assert rejected == ["sign_count"] * 3 + ["possibly_cloned"]
+    assert told(browser.app, user_id) == ["passkey_cloned"]
+
+
+def test_a_fresh_session_renames_and_removes_but_not_the_last(
+    browser: Browser, user_id: str, moving_clock: Moving
 ) -> None:
-    bob = add_user(services_of(app), "bob")
-    give_passkey(app, bob, "Bobs")
-    mine = [give_passkey(app, alice), give_passkey(app, alice)]
-    log_in(browser, mine[0])
-    page = browser.get(PAGE)
-    bobs = b64u(services_of(app).passkeys.credentials.of(bob)[0].credential_id)
-    browser.submit(page, f"{PAGE}/rename", credential_id=bobs, name="Stolen")
-    browser.submit(page, f"{PAGE}/remove", credential_id=bobs)
-    assert [one.name for one in services_of(app).passkeys.credentials.of(bob)] == ["Bobs"]
-    assert [row["reason"] for row in events(app, "mfa.remove.rejected")] == ["unknown_factor"]
+    first, _ = give_passkey(browser.app, user_id, "First"), give_passkey(browser.app, user_id, "Second")
+    log_in(browser, first)
+    page = browser.get(SECURITY)
+    ids = [
+        crypto.b64u(one.credential_id) for one in services_of(browser.app).passkeys.credentials.of(user_id)
+    ]
+    done = browser.submit(page, f"{ADD}/rename", id=ids[0], name=" Desk  key ")
+    assert done.location == f"{SECURITY}?notice=passkey_renamed"
+    assert "Desk key" in browser.get(done.location).text
+    assert browser.submit(page, f"{ADD}/rename", id=ids[0], name="").status_code == 400
+    bobs = give_passkey(browser.app, add_user(services_of(browser.app), "bob")).credentials[0]
+    for id_ in (crypto.b64u(bobs.id), "", "%%"):
+        assert browser.submit(page, f"{ADD}/rename", id=id_, name="x").status_code == 404
+        assert browser.submit(page, f"{ADD}/remove", id=id_).status_code == 404
+    assert browser.submit(page, f"{ADD}/remove", id=ids[1]).status_code == 303
+    assert browser.submit(page, f"{ADD}/remove", id=ids[0]).status_code == 403
+    for _ in range(2):
+        moving_clock.walk(160)
+        browser.get("/account")
+    assert browser.submit(page, f"{ADD}/remove", id=ids[0]).status_code == 403
+    assert events(browser, "mfa.remove.rejected")[-2:] == ["last_factor", "session_stale"]
+    assert told(browser.app, user_id) == ["factor_removed"]
 
 
-def test_a_lower_factor_changes_nothing_of_a_passkey(app: Flask, browser: Browser, alice: str) -> None:
-    """A password and a code do not reach what a passkey does: by them nobody adds one or takes it away."""
-    enrolled = give_totp(app, alice)
-    give_passkey(app, alice)
+def test_a_session_of_a_weaker_factor_does_not_change_a_stronger_one(
+    browser: Browser, user_id: str, moving_clock: Moving
+) -> None:
+    given = give_totp(browser.app, user_id)
+    give_passkey(browser.app, user_id)
+    moving_clock.walk(30)
     browser.log_in()
-    assert prove_by_code(browser, enrolled.app.code()).status_code == 303
-    page = browser.get(PAGE)
-    assert page.status_code == 200 and "/webauthn/register" not in page.text
-    token = hidden_fields(page.text, f"{PAGE}/rename")
-    for path in ("/webauthn/register/options", "/webauthn/register", f"{PAGE}/remove"):
-        assert browser.post(path, token).status_code == 403, path
-    assert [row["reason"] for row in events(app, "mfa.enrol.rejected")] == ["session_stale"] * 2
-    assert len(services_of(app).passkeys.credentials.of(alice)) == 1
+    prove_by_code(browser, given.app.code())
+    assert acr_of(browser) == acr.MFA
+    assert "Add a passkey" not in browser.get(SECURITY).text
+    fields = {"csrf": _token(browser)}
+    assert browser.post(f"{ADD}/options", fields).status_code == 403
+    assert events(browser, "mfa.enrol.rejected") == ["session_stale"]
 
 
-def test_who_must_have_a_passkey_sets_one_up_before_anything_opens(
+def test_what_is_no_answer_of_a_device_is_refused_quietly(browser: Browser, user_id: str) -> None:
+    device = give_passkey(browser.app, user_id)
+    for answer in ("", "{", "[]", "null", "{}", json.dumps({"id": "x"}), "x" * 20_000, '{"a":' * 50):
+        page = browser.get("/login")
+        assert finish(browser, page, LOGIN, answer).status_code == 401
+    assert set(events(browser, "webauthn.rejected")) == {"malformed"}
+    assert log_in(browser, device, flags=UP).status_code == 401
+    assert events(browser, "webauthn.rejected")[-1] == "user_verification"
+
+
+def test_a_policy_for_passkeys_has_one_set_up_and_used_at_once(
     make_app: Callable[..., Flask], tmp_path: Path
 ) -> None:
-    path = tmp_path / "policy.toml"
-    path.write_text('[[rule]]\ngroups = ["operators"]\nacr = "phr"\n')
-    app = make_app(factor_policy=path)
-    services, device = services_of(app), Authenticator()
-    user_id = add_user(services, "alice")
-    services.users.set_groups(user_id, ["operators"])
-    services.versions.forget()
+    (tmp_path / "policy.toml").write_text('[[rule]]\nacr = "phr"\n')
+    app = make_app(factor_policy=tmp_path / "policy.toml")
+    add_user(services_of(app), "alice")
     browser = Browser(app)
     browser.log_in()
-    assert browser.get("/account").location == "/mfa"
-    assert browser.get("/mfa").location == "/second-factor"
     page = browser.get("/second-factor")
-    assert "/account/totp" not in page.text
-    failed = browser.submit(page, "/webauthn/register", credential="{}")
-    assert failed.status_code == 400 and "/second-factor" in failed.text
-    added = register(browser, device, page)
-    assert len(codes_of(added)) == 10
-    # registering proves no key: the new passkey is used once before anything opens
+    assert "authenticator app" not in page.text
+    device = Authenticator()
+    assert len(codes_of(finish(browser, page, ADD, device.register(begin(browser, page, ADD))))) == 10
     assert browser.get("/account").location == "/mfa"
-    assert prove(browser, device).location == "/account"
-    assert browser.get("/account").status_code == 200
+    assert prove(browser, device).status_code == 303
+    assert "Alice" in browser.get("/account").text
 
 
-def test_challenges_are_limited_by_address(make_app: Callable[..., Flask]) -> None:
-    app = make_app(limit_authorize_address="2/60")
-    browser = Browser(app)
-    page = browser.get("/login")
-    for _ in range(2):
-        asked(browser, page, "/login/passkey", "/login/options")
-    csrf = hidden_fields(page.text, "/login/passkey")["csrf"]
-    assert browser.post("/login/options", {"csrf": csrf}).status_code == 429
+def _token(browser: Browser) -> str:
+    """A token for changes of factors in this browser's session."""
+    with browser.app.test_request_context(
+        headers={"Cookie": f"sid={browser.cookie('sid')}; csrf={browser.cookie('csrf')}"}
+    ):
+        from authserver.web import csrf
+
+        return str(csrf.field("factors")).partition('value="')[2].partition('"')[0]

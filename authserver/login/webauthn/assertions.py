@@ -6,6 +6,7 @@ the count: who has no key cannot make a credential look cloned.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,15 @@ from ... import acr, clock, crypto
 from ...audit import Audit, Entry, Event
 from ...db import Database
 from ...users import Users
-from ..mfa import Tell
 from . import answers, authenticator_data, client_data, public_key
 from .answers import AssertionAnswer
 from .challenges import CHALLENGE_SECONDS, Ceremony, Challenges, Purpose
 from .credentials import Credential, Credentials
 from .refusal import Refused
 from .relying_party import RelyingParty
+
+# a message to a person, sent with the transaction: (connection, user_id, its template, values)
+Tell = Callable[[Connection, str, str, Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,8 @@ class Assertions:
         if (sign_count or credential.sign_count) and sign_count <= credential.sign_count:
             with self._database.writing() as connection:
                 if self._credentials.flag_in(connection, credential.credential_id):
-                    self._tell(connection, credential.user_id, "passkey_cloned", {"passkey": credential.name})
+                    told = {"passkey": credential.name}
+                    self._tell(connection, credential.user_id, "passkey_cloned", told)
             raise Refused("sign_count", credential.user_id)
         if credential.flagged_at is not None:
             raise Refused("possibly_cloned", credential.user_id)

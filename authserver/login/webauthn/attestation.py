@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from webauthn.helpers import aaguid_to_string, parse_attestation_object
 from webauthn.helpers.structs import AttestationFormat, AttestationObject, AttestedCredentialData
 
+from ...errors import Invalid
 from .refusal import Refused
 
 NONE = AttestationFormat.NONE.value
@@ -25,7 +26,7 @@ NAMES = (NameOID.COUNTRY_NAME, NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
 MAX_CERTIFICATES = 4
 
 
-class RootsRefused(Exception):
+class RootsRefused(Invalid):
     """The file of root certificates cannot be used; the text says why."""
 
 

@@ -91,7 +91,10 @@ class Challenges:
         with self._database.writing() as connection:
             if connection.execute(update(challenges).where(fresh).values(used_at=now)).rowcount == 1:
                 return
-            used = connection.execute(select(challenges.c.used_at).where(own)).one_or_none()
-        if used is None:
-            raise Refused("challenge")
-        raise Refused("challenge_expired" if used.used_at is None else "challenge_reuse")
+            known = challenges.c.digest == crypto.sha256(challenge)
+            query = select(challenges.c.used_at, own.label("own")).where(known)
+            there = connection.execute(query).one_or_none()
+        if there is not None and there.used_at is not None:
+            # whoever sends it: a login renews what it was bound to
+            raise Refused("challenge_reuse")
+        raise Refused("challenge_expired" if there is not None and there.own else "challenge")

@@ -89,15 +89,14 @@ class Credentials:
         return insert_once(connection, WebauthnCredential, credential.values)
 
     @staticmethod
-    def remove_in(connection: Connection, user_id: str, credential_id: bytes) -> str | None:
-        """The person has it no longer; gives its name, None if they had not."""
+    def remove_in(connection: Connection, user_id: str, credential_id: bytes) -> bool:
+        """The person has it no longer; False if they had not."""
         mine = (credentials.c.user_id == user_id) & (credentials.c.credential_id == credential_id)
-        gone = delete(credentials).where(mine).returning(credentials.c.name)
-        return connection.execute(gone).scalar()
+        return connection.execute(delete(credentials).where(mine)).rowcount == 1
 
     @staticmethod
     def forget_in(connection: Connection, user_id: str) -> None:
-        """The person has none any more."""
+        """The person has none."""
         connection.execute(delete(credentials).where(credentials.c.user_id == user_id))
 
     def rename(self, user_id: str, credential_id: bytes, name: str) -> bool:

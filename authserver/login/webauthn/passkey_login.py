@@ -1,4 +1,4 @@
-"""Proving oneself by a passkey: at login, where nobody says who they are, and as a second factor.
+"""Logging in with a passkey: nobody says who they are, the credential does.
 
 Nothing is guessed here, so nothing counts against anybody. Where a stranger's guesses have locked an account,
 its passkey still opens it on a device that the person is known to use, and ends the lock.
@@ -14,10 +14,9 @@ from ...users import Attempts
 from ..limits import LoginLimits
 from ..password_login import Browser
 from ..session import Sessions
-from ..session_view import Login, Proof, SessionView
+from ..session_view import Login
 from .assertions import Assertion, Assertions
 from .challenges import Ceremony, Purpose
-from .changes import KIND
 from .refusal import Refused
 
 # whether a person is known to use this browser: (user_id, browser)
@@ -25,7 +24,7 @@ KnownDevice = Callable[[str, Browser], bool]
 
 
 class PasskeyLogin:
-    """Turns an assertion into a session, or raises the one that is there."""
+    """Turns an assertion into a session."""
 
     def __init__(
         self,
@@ -57,38 +56,6 @@ class PasskeyLogin:
             self._assertions.rejected(ceremony, refused)
             return None
         self._limits.succeeded(browser.address)
-        return cookie
-
-    def prove(self, session: SessionView, answer: str, address: str) -> str | None:
-        """The cookie of the session as raised by the browser's JSON; None if it proves nothing.
-
-        A stranger's guesses lock out nobody who is this far, on any device.
-        """
-        ceremony = Ceremony(Purpose.MFA, session.sid, session.user_id)
-        assertion = self._assertions.verify(answer, ceremony)
-        if assertion is None:
-            return None
-        try:
-            cookie = self._raise(session, assertion)
-        except Refused as refused:
-            self._assertions.rejected(ceremony, refused)
-            return None
-        self._limits.succeeded(address)
-        return cookie
-
-    def _raise(self, session: SessionView, assertion: Assertion) -> str:
-        proof = Proof(assertion.acr, assertion.amr, whole=True, confirms=True)
-        with self._database.writing() as connection:
-            if not self._attempts.cleared_in(connection, session.user_id):
-                raise Refused("user_disabled", session.user_id)
-            if not self._assertions.holds_in(connection, assertion):
-                raise Refused("credential_unknown", session.user_id)
-            cookie = self._sessions.rise_in(connection, session, proof)
-            if cookie is None:
-                raise Refused("session", session.user_id)
-            detail = {"amr": list(assertion.amr)}
-            entry = Entry(Event.MFA_SUCCEEDED, reason=KIND, user_id=session.user_id, detail=detail)
-            self._audit.record_in(connection, entry)
         return cookie
 
     def _start(self, assertion: Assertion, browser: Browser, known: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Self
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 HOME = "/account"
 # pages that ask for a fresh proof, by the name under which an address carries them
-PAGES = {"security": "/account/security", "passkeys": "/account/passkeys"}
+PAGES = {"security": "/account/security"}
 
 
 def as_request_id(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from plugins.factors import told
-from plugins.passkeys import PAGE, asked, give_passkey, log_in, prove, register
+from plugins.factors import SECURITY, told
+from plugins.passkeys import ADD, LOGIN, MFA, begin, finish, give_passkey, log_in, prove
 from plugins.people import Browser
 from soft_authenticator import PRESENT, UP, UV, Authenticator, new_key
 from sqlalchemy import select
@@ -27,13 +27,7 @@ COUNT = 10
 
 def _device(run: Run, name: str = "alice") -> Authenticator:
     """The device of somebody whose passkey P1 was used up to count 10."""
-    device = give_passkey(run.world.app, person(run, name))
-    device.count = COUNT - 1
-    entered = browser(run)
-    assert log_in(entered, device).status_code == 303
-    keep_cookies_secret(run, entered)
-    assert _credentials(run)[-1].sign_count == COUNT
-    return device
+    return give_passkey(run.world.app, person(run, name), "P1", COUNT)
 
 
 def _credentials(run: Run) -> list[Any]:
@@ -104,12 +98,11 @@ def challenge_twice(run: Run, at_once: int) -> None:
     """The same assertion ``at_once`` times together, again after that, and after one that failed."""
     device, fresh = _device(run), browser(run)
     page = fresh.get("/login")
-    options = asked(fresh, page, "/login/passkey", "/login/options")
-    answer = json.dumps(device.sign(options))
+    answer = device.sign(begin(fresh, page, LOGIN))
     held = [copy_of(fresh) for _ in range(at_once)]
 
     def send(one: Browser) -> TestResponse:
-        return one.submit(page, "/login/passkey", credential=answer)
+        return finish(one, page, LOGIN, answer)
 
     with ThreadPoolExecutor(at_once) as pool:
         answers = list(pool.map(send, held))
@@ -118,18 +111,16 @@ def challenge_twice(run: Run, at_once: int) -> None:
     assert rejected == [["webauthn.rejected/challenge_reuse"]] * (at_once - 1)
     _refused(run, lambda: send(copy_of(fresh)), "challenge_reuse")
     half = browser(run, "alice")
-    for one, way, where in ((fresh, "/login/passkey", "/login"), (half, "/mfa", "/mfa")):
+    for one, way, where in ((fresh, LOGIN, "/login"), (half, MFA, "/mfa")):
         page = one.get(where)
-        options = asked(one, page, way, {"/mfa": "/webauthn/assert/options"}.get(way, "/login/options"))
+        options = begin(one, page, way)
         good, spoilt = device.sign(options), device.sign(options, key=new_key())
         for said, reason in ((spoilt, "signature"), (good, "challenge_reuse")):
-            fields = {"factor": "webauthn", "credential": json.dumps(said)}
-            _refused(run, lambda one=one, way=way, fields=fields: one.submit(page, way, **fields), reason)
+            _refused(run, partial(finish, one, page, way, said), reason)
     # one that was made for a second factor, or for another browser, is none here
     other = browser(run, "alice")
-    theirs = asked(other, other.get("/mfa"), "/mfa", "/webauthn/assert/options")
-    stolen = json.dumps(device.sign(theirs))
-    _refused(run, lambda: fresh.submit(fresh.get("/login"), "/login/passkey", credential=stolen), "challenge")
+    stolen = device.sign(begin(other, other.get("/mfa"), MFA))
+    _refused(run, partial(finish, fresh, fresh.get("/login"), LOGIN, stolen), "challenge")
     _control(run, device)
 
 
@@ -141,9 +132,10 @@ def wrong_types(run: Run) -> None:
     entered = browser(run)
     log_in(entered, device)
     keep_cookies_secret(run, entered)
+    page = entered.get(SECURITY)
     for type_ in ("webauthn.get", "payment.get", "", None):
-        attack = lambda said=type_: register(entered, Authenticator(), entered.get(PAGE), said)  # noqa: E731
-        _refused(run, attack, "type")
+        made = Authenticator().register(begin(entered, page, ADD), type_=type_)
+        _refused(run, partial(finish, entered, page, ADD, made), "type")
     _control(run, device)
 
 
@@ -153,13 +145,14 @@ def count_goes_back(run: Run) -> None:
     user = run.world.services.users.find("alice")
     assert user is not None
     for count in (COUNT, 9, 0):
-        _refused(run, lambda said=count: log_in(browser(run), device, count=said), "sign_count", changes=True)
+        _refused(run, partial(log_in, browser(run), device, count=count), "sign_count", changes=True)
         assert _credentials(run)[0].flagged_at is not None
         assert _credentials(run)[0].sign_count == COUNT
     assert told(run.world.app, user.user_id).count("passkey_cloned") == 1
     # the one of the two that is ahead is no better
     _refused(run, lambda: log_in(browser(run), device, count=4000), "possibly_cloned")
-    synced = give_passkey(run.world.app, person(run, "bob"), count=None)
+    synced = give_passkey(run.world.app, person(run, "bob"))
+    synced.count = None
     for _ in range(2):
         _control(run, synced)
 
@@ -180,28 +173,26 @@ def credential_gone(run: Run) -> None:
     entered, begun, half = browser(run), browser(run), browser(run, "alice")
     log_in(entered, device)
     keep_cookies_secret(run, entered)
-    register(entered, second, entered.get(PAGE))
+    page = entered.get(SECURITY)
+    finish(entered, page, ADD, second.register(begin(entered, page, ADD)), name="P2")
     page, challenged = begun.get("/login"), half.get("/mfa")
-    options = asked(begun, page, "/login/passkey", "/login/options")
-    second_options = asked(half, challenged, "/mfa", "/webauthn/assert/options")
+    options, second_options = begin(begun, page, LOGIN), begin(half, challenged, MFA)
+    log_in(entered, device)
     first = b64u(device.credentials[0].id)
-    gone = entered.submit(entered.get(PAGE), f"{PAGE}/remove", credential_id=first)
+    gone = entered.submit(entered.get(SECURITY), f"{ADD}/remove", id=first)
     assert gone.status_code == 303 and len(_credentials(run)) == 1
-    answer = json.dumps(device.sign(options))
-    _refused(run, lambda: begun.submit(page, "/login/passkey", credential=answer), "credential_unknown")
-    old = json.dumps(device.sign(second_options, credential=device.credentials[0]))
-    attack = lambda: half.submit(challenged, "/mfa", factor="webauthn", credential=old)  # noqa: E731
-    _refused(run, attack, "credential_unknown")
-    _refused(run, lambda: log_in(browser(run), device), "credential_unknown")
+    unknown = "credential_unknown"
+    _refused(run, partial(finish, begun, page, LOGIN, device.sign(options)), unknown)
+    old = device.sign(second_options, credential=device.credentials[0])
+    _refused(run, partial(finish, half, challenged, MFA, old), unknown)
+    _refused(run, partial(log_in, browser(run), device), unknown)
     # bob's, as alice's second factor and under her handle
     bobs = _device(run, "bob")
     credential, handle = bobs.credentials[0], second.credentials[0].user_handle
-    half = browser(run, "alice")
     for said in (credential.user_handle, handle, None):
-        attack = lambda said=said: prove(half, bobs, credential=credential, handle=said)  # noqa: E731
-        _refused(run, attack, "credential_unknown")
-    _refused(run, lambda: log_in(browser(run), bobs, handle=handle), "credential_unknown")
-    _refused(run, lambda: log_in(browser(run), bobs, handle=None), "user_handle")
+        _refused(run, partial(prove, half, bobs, credential=credential, handle=said), unknown)
+    _refused(run, partial(log_in, browser(run), bobs, handle=handle), unknown)
+    _refused(run, partial(log_in, browser(run), bobs, handle=None), "user_handle")
     _control(run, second)
 
 
@@ -209,13 +200,12 @@ def disabled_person(run: Run) -> None:
     """A passkey of somebody who was disabled before, and while the ceremony was under way."""
     device, begun = _device(run), browser(run)
     page = begun.get("/login")
-    options = asked(begun, page, "/login/passkey", "/login/options")
+    options = begin(begun, page, LOGIN)
     user = run.world.services.users.find("alice")
     assert user is not None
     run.world.services.users.disable(user.user_id)
-    answer = json.dumps(device.sign(options))
-    _refused(run, lambda: begun.submit(page, "/login/passkey", credential=answer), "user_disabled")
-    _refused(run, lambda: log_in(browser(run), device), "user_disabled")
+    _refused(run, partial(finish, begun, page, LOGIN, device.sign(options)), "user_disabled")
+    _refused(run, partial(log_in, browser(run), device), "user_disabled")
 
 
 def wrong_signatures(run: Run) -> None:
@@ -224,11 +214,12 @@ def wrong_signatures(run: Run) -> None:
     _everywhere(run, device, "signature", key=new_key())
 
     def twisted(change: Callable[[bytes], bytes]) -> TestResponse:
-        def put(answer: dict[str, Any]) -> dict[str, Any]:
-            signature = b64u_decode(answer["response"]["signature"])
-            return answer | {"response": answer["response"] | {"signature": b64u(change(signature))}}
-
-        return log_in(browser(run), device, change=put)
+        held = browser(run)
+        page = held.get("/login")
+        answer = device.sign(begin(held, page, LOGIN))
+        response = answer["response"]
+        response["signature"] = b64u(change(b64u_decode(response["signature"])))
+        return finish(held, page, LOGIN, answer)
 
     changes: list[Callable[[bytes], bytes]] = [
         lambda signature: b"",

@@ -31,10 +31,10 @@ def session_of(world: World, user_id: str) -> SessionView:
 def registered(world: World, user_id: str, device: Authenticator, **changes: Any) -> SessionView:
     """A session of the person, who has a new credential on ``device``."""
     session, services = session_of(world, user_id), world.services
-    options = services.passkeys.changes.begin(session, services.users.must(user_id), passkey=True)
+    options = services.passkey_changes.options(session)
     assert options is not None
     answer = json.dumps(device.register(options, **changes))
-    assert services.passkeys.changes.finish(session, answer, "Telephone") is not None, reasons(world)
+    assert services.passkey_changes.add(session, answer, "Telephone") is not None, reasons(world)
     return session
 
 
