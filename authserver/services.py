@@ -70,7 +70,7 @@ from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, LockNotices, Users
+from .users import Contacts, Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,7 @@ class Services:
     registrations: Registrations
     users: Users
     links: Links
+    contacts: Contacts
     sessions: Sessions
     login_limits: LoginLimits
     lock_notices: LockNotices
@@ -234,6 +235,7 @@ def build(app: Flask, settings: Settings) -> Services:
         registrations=registrations,
         users=users,
         links=links,
+        contacts=Contacts(database, versions, audit, mail),
         sessions=sessions,
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),

@@ -27,7 +27,10 @@ PAGES = {
     "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",
     "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
-    "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
+    "/login/passkey", "/login/passkey/options", "/mfa/passkey/options", "/account/passkeys",
+    "/account/passkeys/options", "/account/passkeys/rename", "/account/passkeys/remove",
+    "/consent/payment-challenge", "/mfa", "/second-factor", "/account/security", "/account/totp",
+    "/account/totp/confirm",
     "/account/totp/remove", "/account/recovery-codes", "/confirm-device", "/confirm-device/send",
     "/password/forgot",
 }  # fmt: skip

@@ -86,6 +86,7 @@ class Event(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     USER_CREATED = "user.created"
     USER_GROUPS_CHANGED = "user.groups.changed"
+    USER_EMAIL_CHANGED = "user.email.changed"
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
     USER_PHONE_CHANGED = "user.phone.changed"

@@ -134,6 +134,8 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         click.echo(f"\nIssuer {issuer}. The payments API of the demo is in the project's checkout alone.")
         return
     lines = commands(places, with_curl=shutil.which("curl") is not None)
+    nobody = f"{path.parent / 'mail'} (nobody is reached: each is a file there)"
+    places["mails"] = os.environ.get(f"{PREFIX}SMTP_HOST") or nobody
     places["code"] = f"{_command()} demo code"
     click.echo(LINES.format(commands="\n".join(f"  {line}" for line in lines), **places))
 
@@ -216,6 +218,7 @@ Issuer        {issuer}
 Shop          {api}
 Payments API  {api}/payments
 Credentials   {path}
+Mails         {mails}
 
 Pay in the shop as alice; her password is in the credentials, under "users". For the code of her
 authenticator app run this in another terminal, in this folder: {code}

@@ -15,7 +15,7 @@ from ..db import Database, table_of
 from ..errors import NotDone
 from ..models.user import User
 from . import past_passwords
-from .record import MAX_EMAIL, UserRecord, email_of, group_of, name_of, normalise, phone_of, username_of
+from .record import MAX_EMAIL, UserRecord, email_of, group_of, name_of, normalise, username_of
 
 users = table_of(User)
 
@@ -128,12 +128,6 @@ class Users:
             entry = Entry(Event.USER_GROUPS_CHANGED, user_id=user_id, detail={"groups": groups})
             self._audit.record_in(connection, entry)
         return groups
-
-    def set_phone(self, user_id: str, phone: str | None) -> None:
-        """Text messages go to this number from now on, or nowhere; Invalid if it can be none."""
-        number = None if phone is None else phone_of(phone)
-        with self._changing(user_id, {"phone": number}) as connection:
-            self._audit.record_in(connection, Entry(Event.USER_PHONE_CHANGED, user_id=user_id))
 
     def prove_email_in(self, connection: Connection, user: UserRecord) -> None:
         """The person reads what is sent to the address of ``user``, if it is still theirs."""
