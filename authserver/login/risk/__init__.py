@@ -1,0 +1,1 @@
+"""How unlike its owner a sign-in looks, and what is then asked besides."""
