@@ -127,7 +127,7 @@ class Steps:
         # whom the request names is named as its client knows them
         named = request.subjects
         wanted = not named or self._subjects.known_as(request.client_id, session.user_id) in named
-        demand = self._mfa.request_demand(session.user_id, _asked(request))
+        demand = self._mfa.request_demand(session.user_id, asked_of(request))
         matters = request.acr_essential or request.acr_values or not session.complete
         if not matters and acr.reaches(session.acr, demand):
             return Person(wanted, consented, session.acr, demand)
@@ -142,7 +142,7 @@ _UNMET = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
 _IN_VAIN = {"hint": Next(Step.REFUSE, "hint_subject", "login_required"), "acr": _UNMET}
 
 
-def _asked(request: AuthorizationRequest) -> Asked:
+def asked_of(request: AuthorizationRequest) -> Asked:
     """The request as the policy sees it."""
     amount = request.payment["instructedAmount"] if request.payment else {}
     scopes = frozenset(request.scopes)

@@ -18,6 +18,7 @@ from .group_commit import GroupCommit
 from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    DeviceTrust,
     EmailOtp,
     FactorChanges,
     LoginLimits,
@@ -29,6 +30,7 @@ from .login import (
     PasswordRules,
     Policy,
     ResetRequests,
+    Risk,
     Sessions,
 )
 from .login.email_otp import Rooms as OtpRooms
@@ -36,6 +38,8 @@ from .login.factor_changes import Rooms as FactorRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.password_login import Rooms as LoginRooms
 from .login.reset_requests import Rooms as ResetRooms
+from .login.risk.assessment import Rooms as RiskRooms
+from .login.risk.verdict import Person
 from .mail import Mail
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
@@ -99,6 +103,8 @@ class Services:
     lock_notices: LockNotices
     mfa: Mfa
     email_otp: EmailOtp
+    device_trust: DeviceTrust
+    risk: Risk
     reset_requests: ResetRequests
     factor_changes: FactorChanges
     steps: Steps
@@ -161,10 +167,12 @@ def build(app: Flask, settings: Settings) -> Services:
         # those of the sessions among them: nothing is left to lock after the version
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
+        device_trust.forget_all_in(connection, user_id)
 
     users = Users(database, versions, audit, person_ends)
     links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
+    device_trust = DeviceTrust(database, master, audit, settings.device_trust_days)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
     passkeys = _NoPasskeys()
@@ -174,6 +182,19 @@ def build(app: Flask, settings: Settings) -> Services:
         users,
         sessions,
         MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
+    )
+    email_otp = EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit))
+    risk = Risk(
+        settings,
+        database,
+        master,
+        RiskRooms(
+            device_trust,
+            login_limits,
+            audit,
+            lambda user: Person(mfa.factors(user.user_id).highest, bool(email_otp.channels(user))),
+            mail.queue_in,
+        ),
     )
     passwords = PasswordHasher(settings)
     replay = ReplayGuard(commits)
@@ -191,6 +212,7 @@ def build(app: Flask, settings: Settings) -> Services:
         UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
+        risk.refresh_fault,
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, clients, authorizations, audit)
@@ -225,7 +247,9 @@ def build(app: Flask, settings: Settings) -> Services:
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),
         mfa=mfa,
-        email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
+        email_otp=email_otp,
+        device_trust=device_trust,
+        risk=risk,
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=FactorChanges(
             database,
@@ -236,7 +260,7 @@ def build(app: Flask, settings: Settings) -> Services:
         ),
         steps=Steps(consents, subjects, mfa),
         password_login=PasswordLogin(
-            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand)
+            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, risk)
         ),
         password_rules=PasswordRules(audit, settings),
         password_reset=PasswordReset(links, passwords, mfa),

@@ -24,7 +24,10 @@ FLOORS: list[list[str]] = [
     ["interaction"],
     ["services"],
     ["web"],
-    ["bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
+    [
+        "bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "risk_simulation", "cli",
+        "__main__",
+    ],
 ]  # fmt: skip
 ASIDE = {"resource_server"}
 # Who the person is and what the client may have: side by side, neither to the left of the other.
@@ -38,6 +41,7 @@ LIBRARIES = {
     "flask_babel": {"web"},
     "babel": {"mail", "web"},
     "argon2": {"clients", "login"},
+    "maxminddb": {"login"},
     "pyotp": {"login"},
     "segno": {"web"},
     "joserfc": {"jws", "jwks", "keys", "resource_server"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 from .. import acr
 from ..audit import Audit, Entry, Event
@@ -11,6 +12,9 @@ from ..db import Database
 from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
+from .policy import Asked
+from .risk.assessment import Risk, Visit
+from .risk.verdict import Verdict
 from .session import Sessions
 from .session_view import Login
 
@@ -21,11 +25,21 @@ MAX_LOGIN_NAME = 320
 
 @dataclass(frozen=True)
 class Browser:
-    """From where a person logs in, and the cookie of the session that this browser has."""
+    """From where a person logs in, the cookies of session and device that this browser has, and for what."""
 
     address: str
     user_agent: str
     session: str | None
+    device: str | None = None
+    asked: Asked | None = None
+
+    @property
+    def visit(self) -> Visit:
+        """What risk is judged by."""
+        asked = self.asked or Asked("")
+        return Visit(
+            self.address, self.user_agent, self.device, asked.client_id, *_units(asked.amount, asked.currency)
+        )
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class Rooms:
     limits: LoginLimits
     audit: Audit
     demand: Callable[[UserRecord], str]
+    risk: Risk
 
 
 class PasswordLogin:
@@ -51,6 +66,7 @@ class PasswordLogin:
         self._limits = rooms.limits
         self._audit = rooms.audit
         self._demand = rooms.demand
+        self._risk = rooms.risk
 
     def attempt(self, login_name: str, password: str, browser: Browser) -> str | None:
         """The cookie of a new session, or None: why it failed is in the audit log alone.
@@ -72,22 +88,39 @@ class PasswordLogin:
                 return None
             outdated = self._hasher.outdated(str(user.password_hash))
             new_hash = self._hasher.hash(password) if outdated else None
-        return self._start(user, number, new_hash, browser)
+        verdict = self._risk.assess(user, browser.visit, number - 1)
+        if verdict.kind == "deny":
+            self._refused(user, number, browser, verdict)
+            return None
+        return self._start(user, number, new_hash, browser, verdict)
 
-    def _start(self, user: UserRecord, number: int, new_hash: str | None, browser: Browser) -> str | None:
-        demand = self._demand(user)
-        whole = acr.reaches(acr.PASSWORD, demand)
-        login = Login(user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent, demand)
+    def _start(
+        self, user: UserRecord, number: int, new_hash: str | None, browser: Browser, verdict: Verdict
+    ) -> str | None:
+        # risk raises what is demanded, and never lowers it
+        demand, confirm = acr.highest(self._demand(user), verdict.acr), verdict.kind == "confirm"
+        whole = acr.reaches(acr.PASSWORD, demand) and not confirm
+        login = Login(
+            user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent, demand, confirm
+        )
         with self._database.writing() as connection:
             if held := self._attempts.succeeded_in(connection, user, number, new_hash, whole=whole):
                 cookie = self._sessions.start_in(connection, login, browser.session)
                 entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail={"amr": list(AMR_PASSWORD)})
                 self._audit.record_in(connection, entry)
+                sid = self._sessions.sid_in(connection, cookie)
+                self._risk.record_in(connection, user.user_id, browser.visit, verdict, sid)
         if not held:
             self._failed(user, "changed_meanwhile", 0)
             return None
         self._limits.succeeded(browser.address)
         return cookie
+
+    def _refused(self, user: UserRecord, number: int, browser: Browser, verdict: Verdict) -> None:
+        """The attempt counts as one that failed does: whoever has the password learns nothing by it."""
+        with self._database.writing() as connection:
+            self._risk.record_in(connection, user.user_id, browser.visit, verdict)
+        self._failed(user, "risk", number)
 
     def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:
         user_id = "" if user is None else user.user_id
@@ -103,3 +136,11 @@ def _reason(user: UserRecord | None, number: int) -> str:
     if user.state == "invited":
         return "unverified"
     return "bad_password" if number else "blocked"
+
+
+def _units(amount: str | None, currency: str | None) -> tuple[int | None, str]:
+    """An amount as it is remembered: in whole units."""
+    try:
+        return (None, "") if amount is None else (round(Decimal(amount)), (currency or "")[:3])
+    except (InvalidOperation, ValueError, OverflowError):
+        return None, ""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from ..login.risk.history import Attempt
+from ..login.risk.history import Attempt, DeviceState
 from .people import DAY, HOUR, Person
 from .world import City, cities, exit_node, hosted, line, mobile, some_agent, some_city
 
@@ -62,7 +62,7 @@ def session_theft(rng: Random, _victim: Person, last: Attempt, at: int) -> Attem
     soon = last.at + int(rng.uniform(10 * 60, 2 * DAY))
     city = some_city(rng) if rng.random() < 0.5 else rng.choice(cities())
     place = exit_node(rng, city) if rng.random() < 0.25 else line(rng, city, 40)
-    state = "known" if agent == last.agent else "mismatch"
+    state: DeviceState = "known" if agent == last.agent else "mismatch"
     return Attempt(soon if soon < at + DAY else at, place, state, agent, last.client, last.amount)
 
 
@@ -114,7 +114,8 @@ def border(rng: Random, victim: Person, last: Attempt, at: int) -> Attempt:
     return replace(found, at=last.at + DAY, place=line(rng, rng.choice(near or cities())))
 
 
-def next_door(rng: Random, victim: Person, last: Attempt, at: int) -> Attempt:
+def next_door(rng: Random, victim: Person, last: Attempt, _at: int) -> Attempt:
     """The owner's cookies and browser's name, through a home of the same provider in the same city."""
     place = line(rng, victim.home_city, 3)
-    return Attempt(last.at + int(rng.uniform(1, 12) * HOUR), place, "known", last.agent, last.client, last.amount)
+    at = last.at + int(rng.uniform(1, 12) * HOUR)
+    return Attempt(at, place, "known", last.agent, last.client, last.amount)

@@ -61,7 +61,8 @@ def _measure(honest: Sequence[float], attacks: Sequence[float]) -> Measured:
     """Of sorted ``honest`` scores; equal scores count half (Mann-Whitney)."""
     below = sum(bisect_left(honest, score) + bisect_right(honest, score) for score in attacks) / 2
     limit = threshold(honest)
-    return Measured(below / len(honest) / len(attacks), sum(score > limit for score in attacks) / len(attacks))
+    found = sum(score > limit for score in attacks)
+    return Measured(below / len(honest) / len(attacks), found / len(attacks))
 
 
 def threshold(honest: Sequence[float]) -> float:

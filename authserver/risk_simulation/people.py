@@ -111,7 +111,8 @@ def _told_apart(attempts: list[Attempt]) -> list[Attempt]:
     kept: list[Attempt] = []
     for attempt in attempts:
         before = kept[-1].place if kept else attempt.place
-        moved = before.country != attempt.place.country and "exit" not in before.network + attempt.place.network
+        by_exit = "exit" in before.network + attempt.place.network
+        moved = before.country != attempt.place.country and not by_exit
         if not moved or not before.country or attempt.at - kept[-1].at > DAY:
             kept.append(attempt)
     return kept
@@ -119,7 +120,7 @@ def _told_apart(attempts: list[Attempt]) -> list[Attempt]:
 
 def _times(rng: Random, mean: float) -> int:
     """How often in a day (Poisson, by Knuth's product of uniforms)."""
-    count, product, floor = 0, rng.random(), 2.718281828 ** -mean
+    count, product, floor = 0, rng.random(), 2.718281828**-mean
     while product > floor:
         count, product = count + 1, product * rng.random()
     return count

@@ -8,7 +8,7 @@ from random import Random
 
 from ..login.risk.history import Attempt, History
 from . import attackers
-from .people import DAY, some_person, sign_ins
+from .people import DAY, sign_ins, some_person
 
 HONEST = "honest"
 ATTACKERS: dict[str, attackers.Attack] = {

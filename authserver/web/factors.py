@@ -14,17 +14,16 @@ from ..texts import Text
 from ..users import UserRecord
 from . import csrf
 from .guards import (
-    SESSION,
     Onward,
     Refused,
     come_back_to,
     current_session,
     due,
+    keep_session,
     login_redirect,
     place,
     see_other,
     services,
-    set_cookie,
     show,
     started_session,
 )
@@ -97,7 +96,7 @@ def confirm_totp() -> Response:
         return _totp_page(begun, onward, 400, WRONG_CODE)
     path = onward.path if onward.fields else "/account/security?notice=totp_added"
     response = _codes_page(enrolled.codes, path) if enrolled.codes else see_other(path)
-    set_cookie(response, SESSION, enrolled.cookie)
+    keep_session(response, enrolled.cookie)
     csrf.renew()
     return response
 

@@ -6,19 +6,25 @@ from flask import Blueprint, Response, request
 
 from .. import context, crypto
 from ..errors import RequestRejected
+from ..interaction import asked_of
 from ..login import Browser
+from ..login.policy import Asked
+from ..oauth.interactions import Unusable
 from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
+    DEVICE,
     HOMEWARD,
     SESSION,
     Onward,
     allow_form_redirect,
     asking,
+    claim,
     come_back_to,
     cookie,
     current_session,
+    keep_session,
     language,
     login_redirect,
     see_other,
@@ -68,17 +74,26 @@ def submit() -> Response:
     if refused := too_many_tries():
         return refused
     present = started_session() is not None
-    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    asked = _asked(onward.request_id)
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION), cookie(DEVICE), asked)
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
         return _page(onward, status=401, error=FAILED)
     _remember_language(session)
     response = see_other(onward.path)
-    set_cookie(response, SESSION, session)
+    keep_session(response, session)
     csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
         _change_hands(response, onward.request_id if present else "")
     return response
+
+
+def _asked(request_id: str) -> Asked | None:
+    """What the person signs in for; None for their account alone."""
+    try:
+        return asked_of(claim(request_id, late=True).request) if request_id else None
+    except Unusable:
+        return None
 
 
 def _remember_language(session: str) -> None:

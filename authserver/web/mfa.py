@@ -11,17 +11,16 @@ from ..login import SessionView
 from ..texts import Text
 from . import csrf
 from .guards import (
-    SESSION,
     Onward,
     allow_form_redirect,
     asking,
     come_back_to,
     due,
+    keep_session,
     login_redirect,
     place,
     see_other,
     services,
-    set_cookie,
     show,
     started_session,
     too_many_tries,
@@ -67,7 +66,7 @@ def submit() -> Response:
     if cookie is None:
         return _page(session, onward, step, 401, FAILED, kind)
     response = see_other(onward.path)
-    set_cookie(response, SESSION, cookie)
+    keep_session(response, cookie)
     csrf.renew()
     return response
 

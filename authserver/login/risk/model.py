@@ -160,9 +160,8 @@ def _of(told: Any) -> Model:
         }
         for name, by in told["counts"].items()
     }
-    if not set(counts) <= set(GIVEN) or any(
-        not 0 <= count < float("inf") for by in counts.values() for seen in by.values() for count in seen.values()
-    ):
+    every = [count for by in counts.values() for seen in by.values() for count in seen.values()]
+    if not set(counts) <= set(GIVEN) or not all(0 <= count < float("inf") for count in every):
         raise ValueError("counts of signals that this version does not know")
     limit = float(told["limit"])
     if not limit >= 0:

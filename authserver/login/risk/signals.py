@@ -1,4 +1,4 @@
-"""What stands out about a sign-in beside the person's own history: a few named levels, no numbers of anybody's.
+"""What stands out about a sign-in beside the person's own history: a few named levels.
 
 ``first`` is said where there is no history to compare with, ``unknown`` where nobody could tell.
 """

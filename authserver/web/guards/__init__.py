@@ -21,7 +21,8 @@ from ...oauth.interactions import InteractionRecord, Unusable
 from ...oauth.request import FORM, HTTPRequest, parse_form
 from ...oauth.response_mode import Reply
 from ...texts import Text
-from .cookies import BROWSER, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
+from .cookies import BROWSER, DEVICE, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
+from .devices import keep_session
 from .onward import HOMEWARD, Onward, as_request_id
 from .wording import as_path, come_back_to, language, translated, way_back
 
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 __all__ = [
-    "BROWSER", "HOMEWARD", "SESSION", "Onward", "as_path", "as_request_id", "come_back_to", "cookie",
-    "cookie_name", "drop_cookie", "language", "services", "set_cookie", "translated", "way_back",
+    "BROWSER", "DEVICE", "HOMEWARD", "SESSION", "Onward", "as_path", "as_request_id", "come_back_to",
+    "cookie", "cookie_name", "drop_cookie", "keep_session", "language", "services", "set_cookie",
+    "translated", "way_back",
 ]  # fmt: skip
 
 # Programs speak to these; everything else is a page for people.
