@@ -29,7 +29,7 @@ PAGES = {
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
     "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
     "/account/totp/remove", "/account/recovery-codes", "/confirm-device", "/confirm-device/send",
-    "/password/forgot",
+    "/password/forgot", "/account/devices/revoke",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from . import (
     grants,
     keys,
     partners,
+    risk,
     scopes,
     serve,
     sessions,
@@ -79,6 +80,7 @@ for command in (
     scopes.scopes,
     tiers.tiers,
     audit.audit,
+    risk.risk,
     status.status,
     demo.demo,
 ):

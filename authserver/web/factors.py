@@ -8,15 +8,17 @@ from markupsafe import Markup
 
 from ..acr import PHISHING_RESISTANT
 from ..interaction import Step
-from ..login import SessionView
+from ..login import Device, SessionView
 from ..login.factor_changes import Begun
 from ..texts import Text
 from ..users import UserRecord
 from . import csrf
 from .guards import (
+    DEVICE,
     Onward,
     Refused,
     come_back_to,
+    cookie,
     current_session,
     due,
     keep_session,
@@ -34,6 +36,7 @@ PURPOSE = "factors"
 WRONG_CODE = Text("That code is not right. Check that the clock of your device is, and enter the next one.")
 NOTICES = {
     "totp_added": Text("Your authenticator app is set up."),
+    "device_revoked": Text("That device is no longer known."),
     "totp_removed": Text("Your authenticator app no longer works here."),
 }
 LAST = Text("This is the only second factor you have. Set up another one first.")
@@ -54,6 +57,7 @@ def security() -> Response:
         factors=factors,
         fresh=rooms.mfa.fresh(session, factors),
         notice=NOTICES.get(request.args.get("notice", "")),
+        devices=_devices(session),
     )
 
 
@@ -112,7 +116,18 @@ def remove_totp() -> Response:
     if not rooms.mfa.fresh(session, factors):
         raise _not_fresh()
     user = rooms.users.get(session.user_id)
-    return show("security.html", 403, user=user, factors=factors, fresh=True, error=LAST)
+    devices = _devices(session)
+    return show("security.html", 403, user=user, factors=factors, fresh=True, error=LAST, devices=devices)
+
+
+@blueprint.post("/account/devices/revoke", provide_automatic_options=False)
+def revoke_device() -> Response:
+    """The person is no longer known by one of their devices; to be asked for more needs no fresh proof."""
+    fields, session = csrf.check(PURPOSE), current_session()
+    if session is None:
+        return login_redirect(Onward(then="security"))
+    services().device_trust.revoke(session.user_id, fields.get("device_id", ""))
+    return see_other("/account/security?notice=device_revoked")
 
 
 @blueprint.post("/account/recovery-codes", provide_automatic_options=False)
@@ -132,6 +147,10 @@ def _session() -> tuple[SessionView, Onward]:
     if session is None:
         raise _not_fresh()
     return session, onward
+
+
+def _devices(session: SessionView) -> list[Device]:
+    return services().device_trust.list(session.user_id, cookie(DEVICE))
 
 
 def _person(session: SessionView) -> UserRecord:

@@ -15,6 +15,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+from ...errors import Invalid
 from .signals import Signals
 
 VERSION = 1
@@ -57,7 +58,7 @@ BELOW = 0.995
 MOST_BYTES = 1_000_000
 
 
-class ModelUnusable(Exception):
+class ModelUnusable(Invalid):
     """The file is no model of this version; says why."""
 
 
@@ -143,11 +144,11 @@ def read(path: Path) -> Model:
     """The model in ``path``; ModelUnusable if it is none of this version."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ModelUnusable(f"{path.name} is too large for a model")
+            raise ModelUnusable(f"{path.name} is too large for a model.")
         told = json.loads(path.read_text(encoding="utf-8"))
         return _of(told)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelUnusable(f"{path.name} cannot be read as a model: {type(error).__name__}") from error
+        raise ModelUnusable(f"{path.name} cannot be read as a model: {type(error).__name__}.") from error
 
 
 def _of(told: Any) -> Model:

@@ -13,6 +13,7 @@ from typing import Any
 import maxminddb
 
 from ... import crypto
+from ...errors import Invalid
 from ...ip_allowlist import Address, parse_address
 from .history import Place
 
@@ -27,7 +28,7 @@ WIDE = {4: 16, 6: 32}
 MOST_DEGREES = {"latitude": 90, "longitude": 180}
 
 
-class FileUnusable(Exception):
+class FileUnusable(Invalid):
     """A file that a setting names cannot be read as what it should be; says which and why."""
 
 
@@ -105,7 +106,7 @@ class _Countries:
         try:
             self._open()
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-            raise FileUnusable(f"{path.name} is no database of places: {type(error).__name__}") from error
+            raise FileUnusable(f"{path.name} is no database of places: {type(error).__name__}.") from error
 
     def of(self, address: Address) -> tuple[str, int | None, int | None]:
         """The country and the position in whole degrees; empty and None where it does not know."""
@@ -171,13 +172,13 @@ class _Networks:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
-            raise FileUnusable(f"{path.name} cannot be read: {type(error).__name__}") from error
+            raise FileUnusable(f"{path.name} cannot be read: {type(error).__name__}.") from error
         for number, line in enumerate(lines, 1):
             if text := line.partition("#")[0].strip():
                 try:
                     found.append(ipaddress.ip_network(text))
                 except ValueError as error:
-                    raise FileUnusable(f"line {number} of {path.name} is no network") from error
+                    raise FileUnusable(f"line {number} of {path.name} is no network.") from error
         return cls(found)
 
     def __contains__(self, address: Address) -> bool:
