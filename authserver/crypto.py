@@ -10,6 +10,7 @@ import os
 import secrets
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -84,6 +85,18 @@ def digest(text: str) -> bytes:
 def sha256(data: bytes) -> bytes:
     """SHA-256 of ``data``."""
     return hashlib.sha256(data).digest()
+
+
+def sha256_of_file(path: Path, offset: int) -> bytes:
+    """SHA-256 of a file from ``offset`` on."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def sha1(data: bytes) -> bytes:
+    """SHA-1 of ``data``: for lists of breached passwords, which are kept under it, and for nothing else."""
+    return hashlib.sha1(data, usedforsecurity=False).digest()
 
 
 def sha512(data: bytes) -> bytes:

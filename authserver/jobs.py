@@ -28,7 +28,7 @@ class Job:
     name: str
     every: float
     work: Callable[[], object]
-    needed: Callable[[], bool] = lambda: True
+    needed: Callable[[], object] = lambda: True
 
 
 class Jobs:
@@ -42,6 +42,7 @@ class Jobs:
             Job("key_rotation", 60, services.rotation.advance),
             Job("subject_key", 3600, services.subjects.reseal, services.subjects.sealed_by_another),
             Job("purge", 300, lambda: purge(services.database)),
+            Job("unused_accounts", 3600, services.unused_accounts.disable, services.unused_accounts.found),
             Job("registrations", 3600, services.registrations.expire),
         )
         logout = services.backchannel_logout

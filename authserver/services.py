@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto
+from . import crypto, factor_rooms
 from .audit import Audit
 from .audit.chain import Sealer
 from .cache import Versions
@@ -28,23 +28,24 @@ from .login import (
     PasswordLogin,
     PasswordReset,
     PasswordRules,
-    Policy,
     ResetRequests,
     Risk,
     Sessions,
+    Staff,
+    UnusedAccounts,
+    webauthn,
 )
-from .login.email_otp import Rooms as OtpRooms
-from .login.factor_changes import Rooms as FactorRooms
-from .login.mfa import Rooms as MfaRooms
+from .login.passkey_changes import PasskeyChanges
 from .login.password_login import Rooms as LoginRooms
+from .login.payment_factors import PaymentFactors
 from .login.reset_requests import Rooms as ResetRooms
-from .login.risk.assessment import Rooms as RiskRooms
-from .login.risk.verdict import Person
 from .mail import Mail
+from .oauth import account_source
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
+from .oauth.authorization_response import Rooms as AnswerRooms
 from .oauth.authorizations import Authorizations
 from .oauth.backchannel_logout import BackchannelLogout
 from .oauth.client_auth import ClientAuthenticator
@@ -56,9 +57,11 @@ from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
-from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.payment import Accounts
+from .oauth.payment_evidence import PaymentEvidences
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
+from .oauth.sca_exemptions import Exemptions
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.subjects import Subjects
@@ -68,7 +71,7 @@ from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, LockNotices, Users
+from .users import Contacts, Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +101,7 @@ class Services:
     registrations: Registrations
     users: Users
     links: Links
+    contacts: Contacts
     sessions: Sessions
     login_limits: LoginLimits
     lock_notices: LockNotices
@@ -107,9 +111,12 @@ class Services:
     risk: Risk
     reset_requests: ResetRequests
     factor_changes: FactorChanges
+    passkeys: webauthn.Passkeys
+    passkey_changes: PasskeyChanges
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
+    unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
     subjects: Subjects
@@ -120,6 +127,9 @@ class Services:
     approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
+    payment_factors: PaymentFactors
+    payment_evidences: PaymentEvidences
+    exemptions: Exemptions
     revocations: Revocations
     end_session: EndSession
     backchannel_logout: BackchannelLogout
@@ -167,36 +177,24 @@ def build(app: Flask, settings: Settings) -> Services:
         # those of the sessions among them: nothing is left to lock after the version
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
-        device_trust.forget_all_in(connection, user_id)
+        factors.device_trust.forget_all_in(connection, user_id)
 
-    users = Users(database, versions, audit, person_ends)
+    staff = Staff(settings)
+    users = Users(database, versions, audit, person_ends, staff.groups)
     links = Links(database, versions, users, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
-    device_trust = DeviceTrust(database, master, audit, settings.device_trust_days)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    passkeys = _NoPasskeys()
-    mfa = Mfa(
-        database,
-        master,
-        users,
-        sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
+    below = factor_rooms.Below(
+        settings, master, database, audit, mail, users, sessions, login_limits, throttle
     )
-    email_otp = EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit))
-    risk = Risk(
-        settings,
-        database,
-        master,
-        RiskRooms(
-            device_trust,
-            login_limits,
-            audit,
-            lambda user: Person(mfa.factors(user.user_id).highest, bool(email_otp.channels(user))),
-            mail.queue_in,
-        ),
-    )
+    factors = factor_rooms.build(below)
+    mfa, payment_factors = factors.mfa, factors.payment_factors
+    payment_evidences = PaymentEvidences(database, master, audit)
+    exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
+    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
+    unused_accounts = UnusedAccounts(database, users, staff)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -212,7 +210,7 @@ def build(app: Flask, settings: Settings) -> Services:
         UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
-        risk.refresh_fault,
+        factors.risk.refresh_fault,
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, clients, authorizations, audit)
@@ -243,29 +241,38 @@ def build(app: Flask, settings: Settings) -> Services:
         registrations=registrations,
         users=users,
         links=links,
+        contacts=Contacts(database, versions, audit, mail),
         sessions=sessions,
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),
         mfa=mfa,
-        email_otp=email_otp,
-        device_trust=device_trust,
-        risk=risk,
+        email_otp=factors.email_otp,
+        device_trust=factors.device_trust,
+        risk=factors.risk,
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
-        factor_changes=FactorChanges(
-            database,
-            master,
-            mfa,
-            sessions,
-            FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
-        ),
-        steps=Steps(consents, subjects, mfa),
+        factor_changes=factors.factor_changes,
+        passkeys=factors.passkeys,
+        passkey_changes=factors.passkey_changes,
+        steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
         password_login=PasswordLogin(
-            database, passwords, LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, risk)
+            database,
+            passwords,
+            LoginRooms(
+                users,
+                sessions,
+                login_limits,
+                audit,
+                mfa.login_demand,
+                factors.risk,
+                password_rules,
+                unused_accounts,
+            ),
         ),
-        password_rules=PasswordRules(audit, settings),
-        password_reset=PasswordReset(links, passwords, mfa),
+        password_rules=password_rules,
+        unused_accounts=unused_accounts,
+        password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in
+            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
         ),
         subjects=subjects,
         authorizations=authorizations,
@@ -274,20 +281,17 @@ def build(app: Flask, settings: Settings) -> Services:
         consents=consents,
         approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
-            settings.issuer, database, interactions, consents, authorizations, audit
+            settings.issuer,
+            database,
+            AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
-        accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
+        accounts=account_source.of(settings, users),
+        payment_factors=payment_factors,
+        payment_evidences=payment_evidences,
+        exemptions=exemptions,
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
         registration=registration,
         server=server,
     )
-
-
-class _NoPasskeys:
-    def count_in(self, _connection: Connection, _user_id: str) -> int:
-        return 0
-
-    def forget_in(self, _connection: Connection, _user_id: str) -> None:
-        pass

@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from flask import Flask
 from plugins.app import ISSUER, World, populate
+from plugins.factors import code_for, give_apps
 from plugins.people import Browser, add_user, hidden_fields
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from authserver.app import services_of
 from authserver.db import table_of
 from authserver.models.authorization import Authorization, AuthorizationCode, Interaction
 from authserver.models.grant import Grant
@@ -138,7 +140,9 @@ def payment(**changes: Any) -> str:
 
 
 def ask(browser: Browser, client_id: str = "shop", **changes: str | None) -> TestResponse:
-    """What /authorize answers."""
+    """What /authorize answers; for a payment, everybody has an authenticator app to approve it with."""
+    if changes.get("authorization_details"):
+        give_apps(services_of(browser.app))
     return browser.get("/authorize?" + urlencode(parameters(client_id, **changes)))
 
 
@@ -163,9 +167,11 @@ def request_id(response: TestResponse) -> str:
 
 
 def decide(browser: Browser, page: TestResponse, decision: str = "approve", **more: str) -> TestResponse:
-    """A click on the consent page; on a payment's, with the first account."""
-    accounts = more or _first_account(page.text)
-    return browser.submit(page, "/consent", decision=decision, **accounts)
+    """A click on the consent page; on a payment's, with the first account and a code that approves it."""
+    given = more if "account" in more else _first_account(page.text) | more
+    if decision == "approve" and 'name="code"' in page.text and "code" not in more:
+        given["code"] = code_for(services_of(browser.app), browser.cookie("sid"))
+    return browser.submit(page, "/consent", decision=decision, **given)
 
 
 def answer(response: TestResponse, callback: str = CALLBACK) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from services import free_port
 from authserver.jobs import Jobs
 from authserver.services import Services
 
+# what the server of the tests has to say of them is in no log of ours
+logging.getLogger("mail.log").disabled = True
 FROM = "no-reply@bank.example"
 USER, PASSWORD = "authserver", "a long password for smtp"
 

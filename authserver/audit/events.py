@@ -59,6 +59,10 @@ class Event(StrEnum):
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
+    PAYMENT_APPROVED = "payment.approved"
+    PAYMENT_EVIDENCE_READ = "payment.evidence.read"
+    PAYMENT_EXEMPTED = "payment.exempted"
+    PAYMENT_REJECTED = "payment.rejected"
     RATELIMIT_HIT = "ratelimit.hit"
     REGISTRATION_CREATED = "registration.created"
     REGISTRATION_DELETED = "registration.deleted"
@@ -85,7 +89,9 @@ class Event(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     USER_CREATED = "user.created"
     USER_GROUPS_CHANGED = "user.groups.changed"
+    USER_EMAIL_CHANGED = "user.email.changed"
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
     USER_PHONE_CHANGED = "user.phone.changed"
     USER_STATE_CHANGED = "user.state.changed"
+    WEBAUTHN_REJECTED = "webauthn.rejected"

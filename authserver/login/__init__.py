@@ -15,6 +15,7 @@ from .reset_requests import ResetRequests
 from .risk.assessment import Risk, Visit
 from .session import Sessions
 from .session_view import SessionView
+from .staff import Staff, UnusedAccounts
 
 __all__ = [
     "Browser",
@@ -36,5 +37,7 @@ __all__ = [
     "Sent",
     "SessionView",
     "Sessions",
+    "Staff",
+    "UnusedAccounts",
     "Visit",
 ]

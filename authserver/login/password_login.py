@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from .. import acr
 from ..audit import Audit, Entry, Event
@@ -12,11 +13,13 @@ from ..db import Database
 from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
+from .password_rules import PasswordRules
 from .policy import Asked
 from .risk.assessment import Risk, Visit
 from .risk.verdict import Verdict
 from .session import Sessions
 from .session_view import Login
+from .staff import UnusedAccounts
 
 AMR_PASSWORD = ("pwd",)  # RFC 8176 §2
 # What is entered as a name is cut here before it is looked up.
@@ -52,6 +55,22 @@ class Rooms:
     audit: Audit
     demand: Callable[[UserRecord], str]
     risk: Risk
+    rules: PasswordRules
+    unused: UnusedAccounts
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A right password: whose, the number of the attempt, its new hash, and why it must be changed if so.
+
+    ``verdict`` is what risk asks besides.
+    """
+
+    user: UserRecord
+    number: int
+    new_hash: str | None
+    change_due: str
+    verdict: Verdict
 
 
 class PasswordLogin:
@@ -67,6 +86,8 @@ class PasswordLogin:
         self._audit = rooms.audit
         self._demand = rooms.demand
         self._risk = rooms.risk
+        self._rules = rooms.rules
+        self._unused = rooms.unused
 
     def attempt(self, login_name: str, password: str, browser: Browser) -> str | None:
         """The cookie of a new session, or None: why it failed is in the audit log alone.
@@ -88,25 +109,41 @@ class PasswordLogin:
                 return None
             outdated = self._hasher.outdated(str(user.password_hash))
             new_hash = self._hasher.hash(password) if outdated else None
+        if reason := self._rules.login_refused(user):
+            if reason == "unused":
+                self._unused.disabled(user.user_id)
+            self._failed(user, reason, 0)
+            return None
         verdict = self._risk.assess(user, browser.visit, number - 1)
         if verdict.kind == "deny":
             self._refused(user, number, browser, verdict)
             return None
-        return self._start(user, number, new_hash, browser, verdict)
+        right = Right(user, number, new_hash, self._rules.change_due(user, password), verdict)
+        return self._start(right, browser)
 
-    def _start(
-        self, user: UserRecord, number: int, new_hash: str | None, browser: Browser, verdict: Verdict
-    ) -> str | None:
+    def _start(self, right: Right, browser: Browser) -> str | None:
         # risk raises what is demanded, and never lowers it
+        user, verdict = right.user, right.verdict
         demand, confirm = acr.highest(self._demand(user), verdict.acr), verdict.kind == "confirm"
         whole = acr.reaches(acr.PASSWORD, demand) and not confirm
         login = Login(
-            user.user_id, acr.PASSWORD, AMR_PASSWORD, browser.address, browser.user_agent, demand, confirm
+            user.user_id,
+            acr.PASSWORD,
+            AMR_PASSWORD,
+            browser.address,
+            browser.user_agent,
+            demand,
+            confirm,
+            change_password=bool(right.change_due),
         )
+        detail: dict[str, Any] = {"amr": list(AMR_PASSWORD)}
+        detail |= {"change_password": right.change_due} if right.change_due else {}
         with self._database.writing() as connection:
-            if held := self._attempts.succeeded_in(connection, user, number, new_hash, whole=whole):
+            if held := self._attempts.succeeded_in(
+                connection, user, right.number, right.new_hash, whole=whole
+            ):
                 cookie = self._sessions.start_in(connection, login, browser.session)
-                entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail={"amr": list(AMR_PASSWORD)})
+                entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail=detail)
                 self._audit.record_in(connection, entry)
                 sid = self._sessions.sid_in(connection, cookie)
                 self._risk.record_in(connection, user.user_id, browser.visit, verdict, sid)

@@ -29,11 +29,17 @@ class SessionView:
     digest: bytes
     demand: str = ""
     confirm: bool = False
+    change_password: bool = False
     active: bool = True
 
     @property
     def complete(self) -> bool:
-        """Whether the person has proved all that this login needs: until then it opens nothing."""
+        """Whether the person has done all that this login needs: until then it opens nothing."""
+        return self.proved and not self.change_password
+
+    @property
+    def proved(self) -> bool:
+        """Whether they have proved who they are, though the password must be changed."""
         return not self.confirm and reaches(self.acr, self.demand)
 
 
@@ -48,6 +54,7 @@ class Login:
     user_agent: str
     demand: str = ""
     confirm: bool = False
+    change_password: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,6 @@ class Proof:
 def view_of(row: Any, active: bool = True) -> SessionView:
     """The session in a row."""
     names: tuple[str, ...] = ("sid", "user_id", "acr", "auth_time", "created_at", "last_seen_at")
-    names += ("client_ip", "user_agent", "demand", "confirm")
+    names += ("client_ip", "user_agent", "demand", "confirm", "change_password")
     own = {name: row[name] for name in names}
     return SessionView(amr=tuple(row["amr"]), digest=row["digest"], active=active, **own)

@@ -22,6 +22,8 @@ class Session(Base):
     demand: Mapped[str] = mapped_column(String(60))
     # whether this device must be confirmed before it counts
     confirm: Mapped[bool] = mapped_column(Boolean)
+    # whether the password must be changed before it counts
+    change_password: Mapped[bool] = mapped_column(Boolean)
     auth_time: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
     last_seen_at: Mapped[int] = mapped_column(BigInteger)

@@ -139,7 +139,7 @@ def _go_on(interaction: InteractionRecord) -> Response:
                 if step.reason in ("reauthentication", "acr"):
                     _record(Event.LOGIN_REQUIRED, step.reason, interaction)
                 return see_other(f"/login?request={interaction.id}")
-            case Step.CONFIRM_DEVICE | Step.MFA | Step.ENROL:
+            case Step.CONFIRM_DEVICE | Step.MFA | Step.ENROL | Step.CHANGE_PASSWORD:
                 _record(Event.LOGIN_REQUIRED, step.reason, interaction)
                 return see_other(place(step, Onward(interaction.id)))
             case Step.CONSENT | Step.APPROVE_PAYMENT:

@@ -62,3 +62,9 @@ def expect_declined(page: Page, stage: Stage) -> None:
     expect(heading(page, "Payment not made")).to_be_visible()
     expect(page.get_by_text("access_denied")).to_be_visible()
     assert page.url.startswith(f"{stage.merchant.receipts}/declined/")
+
+
+def arrive_on_a_new_device(page: Page, stage: Stage, username: str) -> None:
+    """Somebody who has the password right, where a code must show that the device is theirs."""
+    page.context.add_cookies([{"name": "sid", "value": stage.new_device(username), "url": stage.issuer}])
+    page.goto(f"{stage.issuer}/confirm-device")

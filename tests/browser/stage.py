@@ -20,11 +20,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from plugins.app import WIDE_LIMITS
 from plugins.people import PASSWORD, add_user
+from postbox import Arrived, Mailbox
 from services import free_port
 
-from authserver import crypto
+from authserver import acr, crypto
 from authserver.app import create_app, services_of
 from authserver.config import Settings
+from authserver.login.session_view import Login
 
 from .merchant import NAME, Merchant
 
@@ -59,6 +61,10 @@ class Stage:
         policy = directory / "policy.toml"
         policy.write_text('[[rule]]\ngroups = ["careful"]\nacr = "urn:authserver:acr:mfa"\n')
         self.environment["AUTHSERVER_FACTOR_POLICY"] = str(policy)
+        self.mailbox = Mailbox()
+        self.mailbox.__enter__()
+        mails = self.mailbox.settings(smtp_host="127.0.0.1")
+        self.environment |= {f"AUTHSERVER_{name.upper()}": str(value) for name, value in mails.items()}
         self._used: Counter[str] = Counter()
         self.log = directory / "demo.log"
         with self.log.open("wb") as log:
@@ -142,6 +148,24 @@ class Stage:
             )
         return f"{self.shop}/shop/orders/{order_id}"
 
+    def mail_to(self, username: str, subject: str) -> Arrived:
+        """The newest mail of this subject to the person, once it has arrived."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            for one in reversed(self.mailbox.arrived):
+                if (one.envelope_to, one.subject) == ([f"{username}@example.com"], subject):
+                    return one
+            assert time.monotonic() < deadline, [one.subject for one in self.mailbox.arrived]
+            time.sleep(0.05)
+
+    def new_device(self, username: str) -> str:
+        """The cookie of a session of somebody who has the password right, on a device that is new."""
+        user = self.services.users.find(username)
+        assert user is not None
+        login = Login(user.user_id, acr.PASSWORD, ("pwd",), "127.0.0.1", "", confirm=True)
+        with self.services.database.writing() as connection:
+            return self.services.sessions.start_in(connection, login)
+
     def _unused(self, name: str) -> str:
         """A user name that nobody has: greta, greta2, …"""
         self._used[name] += 1
@@ -180,6 +204,7 @@ class Stage:
 
     def _stop(self) -> None:
         """Ctrl-C."""
+        self.mailbox.__exit__()
         os.killpg(self._process.pid, signal.SIGINT)
         try:
             self._process.wait(timeout=20)

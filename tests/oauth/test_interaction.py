@@ -26,10 +26,11 @@ class Session:
     acr: str = acr.PASSWORD
     demand: str = ""
     confirm: bool = False
+    change_password: bool = False
 
     @property
     def complete(self) -> bool:
-        return not self.confirm and acr.reaches(self.acr, self.demand)
+        return not self.confirm and not self.change_password and acr.reaches(self.acr, self.demand)
 
 
 ALLOWED = Person(consented=True)
@@ -158,3 +159,13 @@ def test_a_payment_asks_for_its_factor_where_it_is_approved_and_not_before() -> 
     assert step(waits, has, authorization_details=PAYMENT) == approve
     strict = Person(highest=acr.MFA, demand=acr.MFA)
     assert step(waits, strict, authorization_details=PAYMENT).acr == acr.MFA
+
+
+def test_a_password_that_became_known_is_changed_by_who_has_proved_all_before_anything_else() -> None:
+    has = Person(consented=True, highest=acr.MFA)
+    known = Session(acr=acr.MFA, demand=acr.MFA, change_password=True)
+    change = Next(Step.CHANGE_PASSWORD, "breached")
+    assert step(known, has) == step(known, has, authorization_details=PAYMENT) == change
+    half = Session(demand=acr.MFA, change_password=True)
+    for asked in ({}, {"authorization_details": PAYMENT}):
+        assert step(half, has, **asked) == Next(Step.MFA, "acr", acr=acr.MFA)

@@ -60,6 +60,8 @@ def make_settings(directory: Path, database_url: str, **values: Any) -> Settings
         "master_keys": MASTER,
         "cache_confirm_ms": 10,
         "log_level": "WARNING",
+        # an authenticator app approves payments: passkeys have tests of their own
+        "payment_sca": "totp",
         **CHEAP_ARGON2,
         **WIDE_LIMITS,
     }

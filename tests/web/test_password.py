@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from asking import Asking, answer, decide, start
 from flask import Flask
 from plugins.app import Moving, World
-from plugins.people import PASSWORD, Browser
+from plugins.people import PASSWORD, Browser, add_user
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from authserver.app import services_of
+from authserver.login.breached import build
 from authserver.services import Services
 from authserver.users import LOCK_SECONDS
 
@@ -280,3 +283,27 @@ def test_no_hash_is_made_while_a_transaction_is_open(
         monkeypatch.setattr(hasher, name, noted)
     assert change(signed_in).status_code == 303
     assert seen == [0, 0]
+
+
+def test_a_password_that_became_known_is_changed_before_anything_opens(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    (tmp_path / "list").write_text(PASSWORD)
+    build(tmp_path / "list", tmp_path / "breached.bin", plain=True)
+    app = make_app(breached_passwords=tmp_path / "breached.bin")
+    add_user(services_of(app), "alice")
+    browser = Browser(app)
+    assert browser.log_in().location == "/account"
+    assert browser.get("/account").location == "/mfa"
+    assert browser.get("/mfa").location == "/account/password"
+    page = browser.get("/account/password")
+    assert "became known" in page.text
+
+    def choose(new: str) -> TestResponse:
+        given = {"password": PASSWORD, "new_password": new, "new_password_again": new}
+        return browser.submit(page, "/account/password", **given)
+
+    assert choose(PASSWORD).status_code == 400
+    assert browser.get("/account").location == "/mfa"
+    assert choose("three green kettles sing").location == "/account?notice=password_changed"
+    assert "Alice" in browser.get("/account").text

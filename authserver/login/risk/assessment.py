@@ -117,6 +117,12 @@ class Risk:
             template = "sign_in_refused" if verdict.kind == "deny" else "new_sign_in"
             self._tell(connection, user_id, template, {"device": describe(visit.user_agent)})
 
+    def proved(self, user: UserRecord, sid: str, visit: Visit) -> None:
+        """A sign-in by a passkey, which started the session ``sid``, is on record: no more can be asked."""
+        verdict = Verdict("allow", assessed=self.assess(user, visit, 0).assessed)
+        with self._database.writing() as connection:
+            self.record_in(connection, user.user_id, visit, verdict, sid)
+
     def completed(self, session: SessionView, visit: Visit) -> str | None:
         """The cookie by which the device is known as its session is complete; None if that is nothing new.
 

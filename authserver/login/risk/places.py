@@ -114,7 +114,7 @@ class _Countries:
             self._open()
             found = None if self._reader is None else self._reader.get(address)
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-            # the one that was read before goes on where there is one; what cannot be told is unknown
+            # nobody is kept from signing in by it, and nobody passes as usual
             log.warning("places cannot be read", extra={"cause": type(error).__name__})
             found = None
         record = found if isinstance(found, Mapping) else {}

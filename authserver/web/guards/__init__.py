@@ -24,6 +24,7 @@ from ...texts import Text
 from .cookies import BROWSER, DEVICE, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
 from .devices import keep_session
 from .onward import HOMEWARD, Onward, as_request_id
+from .refusals import Refused, not_fresh, recovery_codes_page
 from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
@@ -31,9 +32,26 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 __all__ = [
-    "BROWSER", "DEVICE", "HOMEWARD", "SESSION", "Onward", "as_path", "as_request_id", "come_back_to",
-    "cookie", "cookie_name", "drop_cookie", "keep_session", "language", "services", "set_cookie",
-    "translated", "way_back",
+    "BROWSER",
+    "DEVICE",
+    "HOMEWARD",
+    "SESSION",
+    "Onward",
+    "Refused",
+    "as_path",
+    "as_request_id",
+    "come_back_to",
+    "cookie",
+    "cookie_name",
+    "drop_cookie",
+    "keep_session",
+    "language",
+    "not_fresh",
+    "recovery_codes_page",
+    "services",
+    "set_cookie",
+    "translated",
+    "way_back",
 ]  # fmt: skip
 
 # Programs speak to these; everything else is a page for people.
@@ -46,6 +64,7 @@ PLACES = {
     Step.MFA: "/mfa",
     Step.ENROL: "/second-factor",
     Step.CONFIRM_DEVICE: "/confirm-device",
+    Step.CHANGE_PASSWORD: "/account/password",
 }
 # in environ: the URL was longer than the server reads, and its query is not there
 OVERLONG = "authserver.overlong"
@@ -72,17 +91,6 @@ class Rule(RuleOfWerkzeug):
         super().__init__(string, **options)
         if not head and self.methods is not None:
             self.methods.discard("HEAD")
-
-
-class Refused(Exception):
-    """A page instead of what was asked for: its status, title and text, and a ``link`` as ``page`` has it."""
-
-    def __init__(self, status: int, title: str, text: str, link: tuple[str, str] | None = None) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-        self.text = text
-        self.link = link
 
 
 def for_people() -> bool:
@@ -158,8 +166,8 @@ def due(onward: Onward, session: SessionView) -> Next:
         return services().steps.due(claim(onward.request_id), session, clock.now())
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE)
-    if session.complete:
-        return Next(Step.DONE)
+    if session.proved:
+        return Next(Step.CHANGE_PASSWORD if session.change_password else Step.DONE)
     proved = reaches(session.acr, services().mfa.factors(session.user_id).highest)
     return Next(Step.ENROL if proved else Step.MFA, acr=session.demand)
 

@@ -15,8 +15,9 @@ from registering import call, manage
 from sqlalchemy import exc
 from werkzeug.test import TestResponse
 
-from authserver import crypto
+from authserver import acr, crypto
 from authserver.db import Database
+from authserver.login.session_view import Login
 
 from .. import cast
 from ..runner import Run
@@ -77,10 +78,12 @@ class _Scene:
             "/account/password",
             "/logout",
             "/end_session",
+            "/password/forgot",
             f"/enrol?token={token}",
         )
         shown = [page, follow(self.held, login), *map(self.held.get, paths), half.get("/mfa")]
         shown.append(begin(self.held)[0])
+        shown += _of_a_new_device(run, alice)
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
         other = next(
             s
@@ -111,6 +114,20 @@ class _Scene:
         done = self.held.post("/consent", self.form("/consent"))
         assert "code" in answer(done)
         assert "code" in answer(self.held.get(f"/authorize/resume?request={self.waiting}"))
+
+
+def _of_a_new_device(run: Run, user_id: str) -> list[TestResponse]:
+    """What a browser shows whose person has the password right, and must show that the device is theirs."""
+    services = run.world.services
+    login = Login(user_id, acr.PASSWORD, ("pwd",), "192.0.2.20", "", confirm=True)
+    with services.database.writing() as connection:
+        cookie = services.sessions.start_in(connection, login)
+    run.secrets.add(cookie)
+    held = browser(run)
+    held.set_cookie("sid", cookie)
+    page = held.get("/confirm-device")
+    sent = held.submit(page, "/confirm-device/send")
+    return [page, held.get(sent.headers["Location"])]
 
 
 def get_and_head(run: Run, headers: list[dict[str, str]]) -> None:
