@@ -185,11 +185,10 @@ def build(app: Flask, settings: Settings) -> Services:
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    below = factor_rooms.Below(
-        settings, master, database, audit, mail, users, sessions, login_limits, throttle
+    factors = factor_rooms.build(
+        factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits, throttle)
     )
-    factors = factor_rooms.build(below)
-    mfa, payment_factors = factors.mfa, factors.payment_factors
+    mfa, risk = factors.mfa, factors.risk
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
@@ -210,7 +209,7 @@ def build(app: Flask, settings: Settings) -> Services:
         UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
-        factors.risk.refresh_fault,
+        risk.refresh_fault,
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, clients, authorizations, audit)
@@ -248,12 +247,12 @@ def build(app: Flask, settings: Settings) -> Services:
         mfa=mfa,
         email_otp=factors.email_otp,
         device_trust=factors.device_trust,
-        risk=factors.risk,
+        risk=risk,
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=factors.factor_changes,
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
-        steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
+        steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, exemptions),
         password_login=PasswordLogin(
             database,
             passwords,
@@ -263,7 +262,7 @@ def build(app: Flask, settings: Settings) -> Services:
                 login_limits,
                 audit,
                 mfa.login_demand,
-                factors.risk,
+                risk,
                 password_rules,
                 unused_accounts,
             ),
@@ -286,7 +285,7 @@ def build(app: Flask, settings: Settings) -> Services:
             AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
         accounts=account_source.of(settings, users),
-        payment_factors=payment_factors,
+        payment_factors=factors.payment_factors,
         payment_evidences=payment_evidences,
         exemptions=exemptions,
         revocations=revocations,
