@@ -47,6 +47,10 @@ class LoginLimits:
         """The attempt does not count against its address."""
         self._throttle.give_back(self._address, ADDRESS, address)
 
+    def failures(self, address: str) -> int:
+        """How many attempts from the address failed lately, the one that is being judged not among them."""
+        return max(0, self._throttle.taken(self._address, ADDRESS, address) - 1)
+
     def failed(self, failed: Entry, number: int) -> None:
         """``failed``, the ``number``-th attempt in a row, is on record: the fifth blocks the account.
 

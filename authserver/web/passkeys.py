@@ -14,15 +14,14 @@ from ..login.webauthn.credentials import name_of
 from ..texts import Text
 from . import csrf
 from .guards import (
-    SESSION,
     Onward,
     Refused,
+    keep_session,
     not_fresh,
     page,
     recovery_codes_page,
     see_other,
     services,
-    set_cookie,
     started_session,
 )
 
@@ -82,7 +81,7 @@ def add() -> Response:
         return page(400, NOT_ADDED, AGAIN, BACK)
     path = onward.path if onward.fields else "/account/security?notice=passkey_added"
     response = recovery_codes_page(added.codes, path) if added.codes else see_other(path)
-    set_cookie(response, SESSION, added.cookie)
+    keep_session(response, added.cookie)
     csrf.renew()
     return response
 
