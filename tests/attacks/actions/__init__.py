@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from . import (
+    approvals,
     audit_log,
     client_keys,
     clients,
@@ -33,6 +34,7 @@ from . import (
 )
 
 MODULES: tuple[ModuleType, ...] = (
+    approvals,
     audit_log,
     client_keys,
     clients,
