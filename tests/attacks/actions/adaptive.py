@@ -80,7 +80,7 @@ def device_cookies(run: Run) -> None:
     flipped = b64u(bytes([b64u_decode(tag)[-1] ^ 1]) + b64u_decode(tag)[1:])
     whose = [
         ("bob", _thief(run, cookie)),
-        ("alice", _thief(run, cookie, OTHER_CONTINENT, CHROME)),
+        ("alice", _thief(run, cookie, "203.0.113.200", CHROME)),
         ("alice", _thief(run, f"{kid}.{token}.{flipped}")),
         ("alice", _thief(run, f"{kid}.{token[::-1]}.{tag}")),
     ]
