@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto, factor_rooms
-from .audit import Audit
+from . import crypto, factor_rooms, password_rooms, person_rooms
+from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
 from .clients import Clients, Registrations, Scopes, SecretHasher
@@ -24,7 +24,6 @@ from .login import (
     LoginLimits,
     Mfa,
     PasswordChange,
-    PasswordHasher,
     PasswordLogin,
     PasswordReset,
     PasswordRules,
@@ -35,9 +34,10 @@ from .login import (
     UnusedAccounts,
     webauthn,
 )
+from .login.email_change import EmailChanges
 from .login.passkey_changes import PasskeyChanges
-from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
+from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
 from .oauth import account_source
@@ -69,6 +69,7 @@ from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
+from .personal_data import Erasure, Export
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Contacts, Links, LockNotices, Users
@@ -87,6 +88,7 @@ class Services:
     master: crypto.MasterKeys
     database: Database
     versions: Versions
+    person_keys: PersonKeys
     audit: Audit
     sealer: Sealer
     keys: KeyStore
@@ -119,6 +121,10 @@ class Services:
     unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
+    email_changes: EmailChanges
+    recovery: Recovery
+    export: Export
+    erasure: Erasure
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -143,7 +149,8 @@ def build(app: Flask, settings: Settings) -> Services:
     database = Database(app)
     commits = GroupCommit(database)
     versions = Versions(database, settings.cache_confirm_ms)
-    audit = Audit(commits, master)
+    person_keys = PersonKeys(database, master)
+    audit = Audit(commits, master, person_keys)
     keys = KeyStore(database, versions, master)
     sealer = Sealer(
         database,
@@ -163,8 +170,9 @@ def build(app: Flask, settings: Settings) -> Services:
     # neither who proves itself by published keys nor who is signed out
     outgoing = Outgoing(settings, AT_ONCE // 2)
     subjects = Subjects(database, clients, master)
-    calls = Outgoing(settings)
-    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, calls, audit)
+    backchannel_logout = BackchannelLogout(
+        settings, database, clients, subjects, keys, Outgoing(settings), audit
+    )
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
@@ -188,18 +196,22 @@ def build(app: Flask, settings: Settings) -> Services:
     factors = factor_rooms.build(
         factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits, throttle)
     )
-    mfa, risk = factors.mfa, factors.risk
+    mfa = factors.mfa
+    people = person_rooms.build(
+        person_rooms.Below(settings, database, versions, audit, person_keys, mail, mfa, sessions, person_ends)
+    )
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
-    passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
-    unused_accounts = UnusedAccounts(database, users, staff)
+    passwords = password_rooms.build(
+        password_rooms.Below(
+            settings, database, audit, mail, users, links, sessions, login_limits, mfa, factors.risk, staff
+        )
+    )
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
-    authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
-        authenticator,
+        ClientAuthenticator(clients, hasher, assertions),
         scopes,
         throttle,
         tokens,
@@ -209,7 +221,7 @@ def build(app: Flask, settings: Settings) -> Services:
         UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
-        risk.refresh_fault,
+        factors.risk.refresh_fault,
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, clients, authorizations, audit)
@@ -226,6 +238,7 @@ def build(app: Flask, settings: Settings) -> Services:
         master=master,
         database=database,
         versions=versions,
+        person_keys=person_keys,
         audit=audit,
         sealer=sealer,
         keys=keys,
@@ -247,32 +260,21 @@ def build(app: Flask, settings: Settings) -> Services:
         mfa=mfa,
         email_otp=factors.email_otp,
         device_trust=factors.device_trust,
-        risk=risk,
+        risk=factors.risk,
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=factors.factor_changes,
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
         steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(
-            database,
-            passwords,
-            LoginRooms(
-                users,
-                sessions,
-                login_limits,
-                audit,
-                mfa.login_demand,
-                risk,
-                password_rules,
-                unused_accounts,
-            ),
-        ),
-        password_rules=password_rules,
-        unused_accounts=unused_accounts,
-        password_reset=PasswordReset(links, passwords, mfa, password_rules),
-        password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
-        ),
+        password_login=passwords.login,
+        password_rules=passwords.rules,
+        unused_accounts=passwords.unused_accounts,
+        password_reset=passwords.reset,
+        password_change=passwords.change,
+        email_changes=people.email_changes,
+        recovery=people.recovery,
+        export=people.export,
+        erasure=people.erasure,
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),

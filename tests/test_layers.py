@@ -21,8 +21,8 @@ FLOORS: list[list[str]] = [
         "tiers", "replay", "users", "partners", "clients",
     ],
     ["login", "oauth"],
-    ["interaction"],
-    ["factor_rooms", "services"],
+    ["interaction", "personal_data"],
+    ["factor_rooms", "password_rooms", "person_rooms", "services"],
     ["web"],
     [
         "bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "risk_simulation", "cli",
