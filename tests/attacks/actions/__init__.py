@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from . import (
+    adaptive,
     approvals,
     audit_log,
     client_keys,
@@ -35,6 +36,7 @@ from . import (
 
 MODULES: tuple[ModuleType, ...] = (
     approvals,
+    adaptive,
     audit_log,
     client_keys,
     clients,
