@@ -34,6 +34,7 @@ from .web import (
     logout,
     mfa,
     oauth,
+    passkeys,
     password,
     password_reset,
 )
@@ -66,8 +67,8 @@ def create_app(settings: Settings) -> Flask:
     services = build(app, settings)
     app.extensions[EXTENSION] = services
     pages = (
-        home, authorize, consent, login, enrol, logout, account, password, mfa, factors, language, brand,
-        confirm_device, password_reset,
+        home, authorize, consent, login, enrol, logout, account, password, mfa, factors, passkeys, language,
+        brand, confirm_device, password_reset,
     )  # fmt: skip
     for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)
@@ -100,6 +101,9 @@ def serving_app() -> Flask:
     app = create_app(settings)
     services = services_of(app)
     app.extensions[EDGE].warm()
+    if not settings.workers:
+        # `authserver serve` does it once for its workers
+        services.password_rules.breached.verify()
     jobs = Jobs(services)
     jobs.start()
     atexit.register(jobs.stop)

@@ -22,7 +22,7 @@ SIGNING_ALGS = ("ES256", "EdDSA", "PS256")
 # RS256 for ID tokens alone (OpenID Connect Discovery §3): no access token is ever signed or read with it
 ID_TOKEN_ALGS = (*SIGNING_ALGS, "RS256")
 # What must not stay in a process's environment, where a debugger or a crash report would show it.
-SECRET_FIELDS = ("master_keys", "database_url", "redis_url")
+SECRET_FIELDS = ("master_keys", "database_url", "redis_url", "accounts_token")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -98,6 +98,10 @@ class Settings(LoginSettings, Messaging):
     # certificates that vouch for those addresses in place of the system's: a PEM file
     outgoing_ca: Path | None = None
 
+    # where people's accounts are asked for, and the bearer token that goes there (docs/payments.md)
+    accounts_url: str = ""
+    accounts_token: SecretStr = SecretStr("")
+
     audit_anchor: Path | None = None
     audit_checkpoint_rows: int = Field(1000, ge=1)
     audit_checkpoint_seconds: int = Field(60, ge=1)
@@ -113,7 +117,9 @@ class Settings(LoginSettings, Messaging):
             raise ValueError("issuer has no path, query, fragment or trailing slash")
         return value
 
-    @field_validator("demo_url", "service_documentation", "op_policy_uri", "op_tos_uri", "sms_url")
+    @field_validator(
+        "demo_url", "accounts_url", "service_documentation", "op_policy_uri", "op_tos_uri", "sms_url"
+    )
     @classmethod
     def _url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname):
@@ -183,8 +189,8 @@ class Settings(LoginSettings, Messaging):
 
     @property
     def payments_open(self) -> bool:
-        """Whether payment_initiation may be asked for: in production never without a second factor."""
-        return self.profile == "dev" or self.payment_sca != "none"
+        """Whether payment_initiation may be asked for: where it is known from which accounts people pay."""
+        return self.profile == "dev" or bool(self.accounts_url)
 
     @property
     def master(self) -> crypto.MasterKeys:
@@ -232,7 +238,8 @@ def _fault(kind: str, name: str, message: str) -> str:
 
 
 def _split(name: str, value: str) -> Any:
-    if name in ("trusted_peers", "metrics_networks", "outgoing_allow", "languages"):
+    field = Settings.model_fields.get(name)
+    if field is not None and "tuple[" in str(field.annotation):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 
@@ -268,6 +275,8 @@ def refusals(settings: Settings) -> list[str]:
         reasons.append("SQLite serves one process; set AUTHSERVER_DATABASE_URL to PostgreSQL.")
     if not settings.redis_url.get_secret_value() and settings.workers > 1:
         reasons.append("Limits in memory count per process; set AUTHSERVER_REDIS_URL for several workers.")
+    if settings.accounts_url and urlsplit(settings.accounts_url).scheme != "https":
+        reasons.append("AUTHSERVER_ACCOUNTS_URL must be https in production.")
     if settings.argon2_memory_kib < 19456 and settings.argon2_time_cost < 3:
         reasons.append("AUTHSERVER_ARGON2_MEMORY_KIB is below 19456 with fewer than 3 passes.")
     return reasons

@@ -12,6 +12,7 @@ from .login.policy import Asked
 from .oauth.authorization_request import AuthorizationRequest
 from .oauth.consent import Consents
 from .oauth.interactions import InteractionRecord
+from .oauth.sca_exemptions import Exemptions
 from .oauth.subjects import Subjects
 
 
@@ -54,7 +55,7 @@ class LoggedIn(Protocol):
 class Next:
     """The step, why it is due (for the audit log), and with REFUSE the error code for the client.
 
-    ``acr`` is what a second factor, or the approval of a payment, must reach.
+    ``acr`` is what a second factor, or the approval of a payment, must reach; empty for an exempt one.
     """
 
     step: Step
@@ -76,22 +77,27 @@ class Person:
     """Whoever is there: whether the request lets them answer, and whether they allowed all its scopes before.
 
     ``highest`` is the authentication context class that their factors reach, ``demand`` what the policy wants
-    of them for this request.
+    of them for this request. A payment is approved at ``approval`` or above, unless it is ``exempt``.
     """
 
     wanted: bool = True
     consented: bool = False
     highest: str = acr.PASSWORD
     demand: str = ""
+    approval: str = ""
+    exempt: bool = False
+
+    @property
+    def possible(self) -> str:
+        """What they reach, or will: who lacks a factor that is demanded enrols it."""
+        return acr.highest(self.highest, self.demand, self.approval)
 
 
 def next_step(
     request: AuthorizationRequest, session: LoggedIn | None, since: Since, person: Person, now: int
 ) -> Next:
     """The step that is due (OpenID Connect Core §3.1.2.3, §3.1.2.4, §5.5.1)."""
-    # a policy that demands a factor has the person enrol it
-    possible = acr.highest(person.highest, person.demand)
-    if request.acr_essential and acr.met(possible, request.acr_essential) is None:
+    if request.acr_essential and acr.met(person.possible, request.acr_essential) is None:
         # no page could change it
         return _UNMET
     silent = "none" in request.prompt
@@ -113,10 +119,14 @@ def next_step(
 class Steps:
     """Judges interactions as they stand."""
 
-    def __init__(self, consents: Consents, subjects: Subjects, mfa: Mfa) -> None:
+    def __init__(
+        self, consents: Consents, subjects: Subjects, mfa: Mfa, approval: str, exemptions: Exemptions
+    ) -> None:
         self._consents = consents
         self._subjects = subjects
         self._mfa = mfa
+        self._approval = approval
+        self._exemptions = exemptions
 
     def due(self, interaction: InteractionRecord, session: LoggedIn | None, now: int) -> Next:
         """``next_step``; one query where somebody is logged in, more where their factors matter."""
@@ -131,6 +141,10 @@ class Steps:
         named = request.subjects
         wanted = not named or self._subjects.known_as(request.client_id, session.user_id) in named
         demand = self._mfa.request_demand(session.user_id, _asked(request))
+        if request.payment is not None:
+            highest = self._mfa.factors(session.user_id).highest
+            exempt = self._exemptions.apply(session.user_id, request.payment)
+            return Person(wanted, consented, highest, demand, self._approval, exempt)
         matters = request.acr_essential or request.acr_values or not session.complete
         if not matters and acr.reaches(session.acr, demand):
             return Person(wanted, consented, session.acr, demand)
@@ -156,20 +170,26 @@ def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) ->
     """The acr to reach: what is demanded, and of what the client names the first that can be reached."""
     # a payment is approved by a factor of its own: it is asked for once (PSD2 RTS art. 4(1))
     demand = acr.highest(person.demand, "" if request.payment else session.demand)
-    possible = acr.highest(person.highest, person.demand)
     named = request.acr_essential or request.acr_values
-    first = next((step for step in named if step in acr.reachable(possible)), "")
-    return acr.highest(demand, first)
+    first = next((step for step in named if step in acr.reachable(person.possible)), "")
+    wanted = acr.highest(demand, first)
+    if request.payment is None:
+        return wanted
+    # an exemption spares the approval its factor, and no login what is due there
+    spared = person.exempt and session.complete and acr.reaches(session.acr, wanted)
+    return "" if spared else acr.highest(wanted, person.approval)
 
 
 def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, wanted: str) -> Next | None:
-    """What the person must prove besides, or None."""
-    if request.payment is not None and not session.change_password:
+    """What the person must prove, set up or change before they are asked; or None."""
+    if session.change_password:
+        demand = person.demand if request.payment is not None else wanted
+        wanted = acr.highest(demand, session.demand)
+    elif request.payment is not None and acr.reaches(person.highest, wanted):
+        # the approval itself proves it, by who has the factor for it
         return None
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE, "new_device")
-    if session.change_password:
-        wanted = acr.highest(wanted, session.demand)
     if acr.reaches(session.acr, wanted):
         return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
     # a factor is added by who has proved all that they have

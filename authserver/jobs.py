@@ -28,7 +28,7 @@ class Job:
     name: str
     every: float
     work: Callable[[], object]
-    needed: Callable[[], bool] = lambda: True
+    needed: Callable[[], object] = lambda: True
 
 
 class Jobs:
@@ -44,6 +44,7 @@ class Jobs:
             Job("person_keys", 10, services.person_keys.tend, services.person_keys.untended),
             Job("erasure", 60, services.erasure.carry_out, services.erasure.due),
             Job("purge", 300, lambda: purge(services.database)),
+            Job("unused_accounts", 3600, services.unused_accounts.disable, services.unused_accounts.found),
             Job("registrations", 3600, services.registrations.expire),
         )
         logout = services.backchannel_logout

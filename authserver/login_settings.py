@@ -27,8 +27,22 @@ class LoginSettings(Appearance):
     # passwords that were in breaches, as `authserver passwords import` writes them
     breached_passwords: Path | None = None
 
+    # which authenticators may be registered: any, or those of these models that one of the roots vouches for
+    attestation: Literal["none", "direct"] = "none"
+    attestation_aaguids: tuple[str, ...] = ()
+    # certificates that vouch for authenticators: a PEM file
+    attestation_roots: Path | None = None
+
     # rules of who must prove how much (docs/second-factors.md): a TOML file
     factor_policy: Path | None = None
 
-    # the second factor of payments; none is for demonstrations, where nobody's money moves
-    payment_sca: Literal["none"] = "none"
+    # groups whose people work here or for partners; PCI DSS 8 is for their passwords, not for customers'
+    staff_groups: tuple[str, ...] = ("operators", "partners")
+    # passkey_only: whoever of them has a passkey has no use of a password any more
+    staff_passwords: Literal["pci_dss", "passkey_only"] = "pci_dss"
+
+    # the factor that approves payments. totp lets a code of an authenticator app do, which is not bound to
+    # amount and payee (PSD2 RTS art. 5(1)): for demonstrations
+    payment_sca: Literal["webauthn", "totp"] = "webauthn"
+    # whether payments of up to 30 EUR go without it (art. 16 there), until five or 100 EUR in a row
+    sca_exempt_low_value: bool = False

@@ -11,6 +11,7 @@ from .models.client import ClientSecret
 from .models.factor import TotpSecret
 from .models.one_time_code import OneTimeCode
 from .models.outbox import Outbox
+from .models.payment_evidence import PaymentEvidence
 from .models.person import EmailChange
 from .models.replay import Replay
 from .models.session import Session
@@ -39,6 +40,7 @@ def purge(database: Database) -> dict[str, int]:
     for model in PLAIN:
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
+    gone["payment_evidence"] = _purge_table(database, table_of(PaymentEvidence))
     # the job that sends gives up first and says so
     gone["outbox"] = _purge_table(database, table_of(Outbox), kept=OUTBOX_KEPT)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto
+from . import crypto, factor_rooms
 from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
@@ -27,24 +27,27 @@ from .login import (
     PasswordLogin,
     PasswordReset,
     PasswordRules,
-    Policy,
     ResetRequests,
     Sessions,
+    Staff,
+    UnusedAccounts,
+    webauthn,
 )
-from .login.breached import BreachedPasswords
 from .login.email_change import EmailChanges
 from .login.email_change import Rooms as EmailRooms
 from .login.email_otp import Rooms as OtpRooms
-from .login.factor_changes import Rooms as FactorRooms
-from .login.mfa import Rooms as MfaRooms
+from .login.passkey_changes import PasskeyChanges
 from .login.password_login import Rooms as LoginRooms
+from .login.payment_factors import PaymentFactors
 from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
+from .oauth import account_source
 from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
+from .oauth.authorization_response import Rooms as AnswerRooms
 from .oauth.authorizations import Authorizations
 from .oauth.backchannel_logout import BackchannelLogout
 from .oauth.client_auth import ClientAuthenticator
@@ -56,9 +59,11 @@ from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
-from .oauth.payment import Accounts, DemoAccounts, NoAccounts
+from .oauth.payment import Accounts
+from .oauth.payment_evidence import PaymentEvidences
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
+from .oauth.sca_exemptions import Exemptions
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.subjects import Subjects
@@ -70,7 +75,7 @@ from .personal_data import Erasure, Export
 from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
-from .users import Links, LockNotices, Users
+from .users import Contacts, Links, LockNotices, Users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +106,7 @@ class Services:
     registrations: Registrations
     users: Users
     links: Links
+    contacts: Contacts
     sessions: Sessions
     login_limits: LoginLimits
     lock_notices: LockNotices
@@ -108,9 +114,12 @@ class Services:
     email_otp: EmailOtp
     reset_requests: ResetRequests
     factor_changes: FactorChanges
+    passkeys: webauthn.Passkeys
+    passkey_changes: PasskeyChanges
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
+    unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
     email_changes: EmailChanges
@@ -125,6 +134,9 @@ class Services:
     approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
+    payment_factors: PaymentFactors
+    payment_evidences: PaymentEvidences
+    exemptions: Exemptions
     revocations: Revocations
     end_session: EndSession
     backchannel_logout: BackchannelLogout
@@ -159,8 +171,9 @@ def build(app: Flask, settings: Settings) -> Services:
     # neither who proves itself by published keys nor who is signed out
     outgoing = Outgoing(settings, AT_ONCE // 2)
     subjects = Subjects(database, clients, master)
-    calls = Outgoing(settings)
-    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, calls, audit)
+    backchannel_logout = BackchannelLogout(
+        settings, database, clients, subjects, keys, Outgoing(settings), audit
+    )
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
@@ -174,21 +187,21 @@ def build(app: Flask, settings: Settings) -> Services:
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
 
-    users = Users(database, versions, audit, person_ends)
-    links = Links(database, versions, users, audit, mail)
+    staff = Staff(settings)
+    users = Users(database, versions, audit, person_ends, staff.groups)
+    links, contacts = Links(database, versions, users, audit, mail), Contacts(database, versions, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
-    passkeys = _NoPasskeys()
-    mfa = Mfa(
-        database,
-        master,
-        users,
-        sessions,
-        MfaRooms(Policy.read(settings.factor_policy), login_limits, audit, passkeys, mail.queue_in),
+    factors = factor_rooms.build(
+        factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits)
     )
+    mfa, payment_factors = factors.mfa, factors.payment_factors
+    payment_evidences = PaymentEvidences(database, master, audit)
+    exemptions = Exemptions(settings, database)
     passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(audit, settings, BreachedPasswords(settings.breached_passwords))
+    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
+    unused_accounts = UnusedAccounts(database, users, staff)
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
     authenticator = ClientAuthenticator(clients, hasher, assertions)
@@ -215,7 +228,9 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
-    login_rooms = LoginRooms(users, sessions, login_limits, audit, mfa.login_demand, password_rules.outdated)
+    login_rooms = LoginRooms(
+        users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
+    )
     return Services(
         settings=settings,
         master=master,
@@ -236,28 +251,26 @@ def build(app: Flask, settings: Settings) -> Services:
         registrations=registrations,
         users=users,
         links=links,
+        contacts=contacts,
         sessions=sessions,
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),
         mfa=mfa,
         email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
-        factor_changes=FactorChanges(
-            database,
-            master,
-            mfa,
-            sessions,
-            FactorRooms(audit, mail.queue_in, passkeys, settings.operator_name),
-        ),
-        steps=Steps(consents, subjects, mfa),
+        factor_changes=factors.factor_changes,
+        passkeys=factors.passkeys,
+        passkey_changes=factors.passkey_changes,
+        steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
         password_login=PasswordLogin(database, passwords, login_rooms),
         password_rules=password_rules,
-        password_reset=PasswordReset(links, passwords, mfa),
+        unused_accounts=unused_accounts,
+        password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in
+            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
         ),
         email_changes=EmailChanges(
-            database, versions, EmailRooms(audit, mfa, sessions, mail.queue_in, settings.issuer)
+            database, versions, EmailRooms(audit, mfa, sessions, contacts, mail.queue_in, settings.issuer)
         ),
         recovery=Recovery(database, audit, mail.queue_in, person_ends),
         export=Export(database, audit, person_keys, mfa, settings.issuer),
@@ -271,20 +284,17 @@ def build(app: Flask, settings: Settings) -> Services:
         consents=consents,
         approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
-            settings.issuer, database, interactions, consents, authorizations, audit
+            settings.issuer,
+            database,
+            AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
-        accounts=DemoAccounts() if settings.profile == "dev" else NoAccounts(),
+        accounts=account_source.of(settings, users),
+        payment_factors=payment_factors,
+        payment_evidences=payment_evidences,
+        exemptions=exemptions,
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
         registration=registration,
         server=server,
     )
-
-
-class _NoPasskeys:
-    def count_in(self, _connection: Connection, _user_id: str) -> int:
-        return 0
-
-    def forget_in(self, _connection: Connection, _user_id: str) -> None:
-        pass

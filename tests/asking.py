@@ -13,11 +13,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from flask import Flask
-from plugins.app import ISSUER, World, populate
+from plugins.app import ISSUER, World, populate, populated
+from plugins.factors import code_for, give_apps
 from plugins.people import Browser, add_user, hidden_fields
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from authserver.app import services_of
 from authserver.db import table_of
 from authserver.models.authorization import Authorization, AuthorizationCode, Interaction
 from authserver.models.grant import Grant
@@ -60,25 +62,10 @@ class Asking:
     alice: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.world = populate(self.app)
-        services = self.world.services
-        for client_id, special in CLIENTS.items():
-            values = {
-                "client_id": client_id,
-                "client_name": client_id,
-                "state": "active",
-                "token_endpoint_auth_method": "client_secret_basic",
-                "grant_types": CODE,
-                "redirect_uris": [CALLBACK],
-                "scopes": SCOPES,
-                "profile": "oauth21",
-                "tier": "gold",
-            } | special
-            _, secret = services.clients.create(values)
-            self.world.methods[client_id] = values["token_endpoint_auth_method"]
-            if secret:
-                self.world.secrets[client_id] = secret
-        self.alice = add_user(services, "alice")
+        self.world = populated(self.app, _peopled)
+        alice = self.world.services.users.find("alice")
+        assert alice is not None
+        self.alice = alice.user_id
 
     def browser(self, *, logged_in: bool = False) -> Browser:
         browser = Browser(self.app)
@@ -116,6 +103,29 @@ class Asking:
         return self.world.post("/token", as_=client_id, form=usual | form)
 
 
+def _peopled(app: Flask) -> World:
+    """``app`` has these clients, and alice."""
+    world = populate(app)
+    for client_id, special in CLIENTS.items():
+        values = {
+            "client_id": client_id,
+            "client_name": client_id,
+            "state": "active",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "grant_types": CODE,
+            "redirect_uris": [CALLBACK],
+            "scopes": SCOPES,
+            "profile": "oauth21",
+            "tier": "gold",
+        } | special
+        _, secret = world.services.clients.create(values)
+        world.methods[client_id] = values["token_endpoint_auth_method"]
+        if secret:
+            world.secrets[client_id] = secret
+    add_user(world.services, "alice")
+    return world
+
+
 def parameters(client_id: str = "shop", **changes: str | None) -> dict[str, str]:
     """A valid request with ``changes``; None leaves a parameter out."""
     usual: dict[str, str | None] = {
@@ -138,7 +148,9 @@ def payment(**changes: Any) -> str:
 
 
 def ask(browser: Browser, client_id: str = "shop", **changes: str | None) -> TestResponse:
-    """What /authorize answers."""
+    """What /authorize answers; for a payment, everybody has an authenticator app to approve it with."""
+    if changes.get("authorization_details"):
+        give_apps(services_of(browser.app))
     return browser.get("/authorize?" + urlencode(parameters(client_id, **changes)))
 
 
@@ -163,9 +175,11 @@ def request_id(response: TestResponse) -> str:
 
 
 def decide(browser: Browser, page: TestResponse, decision: str = "approve", **more: str) -> TestResponse:
-    """A click on the consent page; on a payment's, with the first account."""
-    accounts = more or _first_account(page.text)
-    return browser.submit(page, "/consent", decision=decision, **accounts)
+    """A click on the consent page; on a payment's, with the first account and a code that approves it."""
+    given = more if "account" in more else _first_account(page.text) | more
+    if decision == "approve" and 'name="code"' in page.text and "code" not in more:
+        given["code"] = code_for(services_of(browser.app), browser.cookie("sid"))
+    return browser.submit(page, "/consent", decision=decision, **given)
 
 
 def answer(response: TestResponse, callback: str = CALLBACK) -> dict[str, str]:

@@ -31,6 +31,7 @@ class RunningServer:
             "AUTHSERVER_INSTANCE_DIR": str(directory),
             "AUTHSERVER_ARGON2_MEMORY_KIB": "8",
             "AUTHSERVER_ARGON2_TIME_COST": "1",
+            "AUTHSERVER_PAYMENT_SCA": "totp",
             **{f"AUTHSERVER_{name.upper()}": value for name, value in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -9,13 +9,14 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 from plugins.app import make_settings
+from plugins.factors import fresh_code, give_apps
 from plugins.people import hidden_fields
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -83,6 +84,8 @@ class Market:
 
     directory: Path
     receipt_base: str = ""
+    # settings of the payments API other than the demo's
+    api: dict[str, Any] = field(default_factory=dict)
     issuer: Door = field(default_factory=lambda: Door("localhost"))
     site: Door = field(default_factory=lambda: Door("127.0.0.1"))
 
@@ -94,12 +97,13 @@ class Market:
         self.issuer.app = create_issuer(make_settings(self.directory, url, issuer=self.issuer.url))
         self.services = services_of(self.issuer.app)
         self.demo = demo.seed(self.services, path, self.site.port).content
+        give_apps(self.services)
         environ = {"PAYMENTS_DEMO": str(path), "SHOP_RECEIPT_BASE": self.receipt_base}
         self.shop_settings = ShopSettings.from_environ(environ)
         assert self.shop_settings is not None
         self.shop = merchant.create_shop(self.shop_settings)
         self.served = self.site.app = site.join(
-            self.shop, payments_api.create_app(Settings.from_demo(path, self.database))
+            self.shop, payments_api.create_app(replace(Settings.from_demo(path, self.database), **self.api))
         )
         return self
 
@@ -110,6 +114,12 @@ class Market:
 
     def password(self, username: str) -> str:
         return next(str(user["password"]) for user in self.demo["users"] if user["username"] == username)
+
+    def code(self, username: str) -> str:
+        """A code of the person's authenticator app that was not used yet."""
+        user = self.services.users.find(username)
+        assert user is not None
+        return fresh_code(self.services, user.user_id)
 
     def payments(self) -> list[dict[str, Any]]:
         """What the payments API has made."""
@@ -177,7 +187,8 @@ class Buyer:
     def decide(self, asked: httpx.Response, decision: str = "approve", account: int = 0) -> str:
         """The bank's answer on its way to the shop: the callback's address, not opened yet."""
         accounts = re.findall(r'name="account" value="([^"]+)"', asked.text)
-        answer = self.submit(asked, "/consent", account=accounts[account], decision=decision)
+        given = {"account": accounts[account], "code": self.market.code(self.username)}
+        answer = self.submit(asked, "/consent", decision=decision, **given)
         assert answer.status_code == 303
         location = answer.headers["Location"]
         assert location.startswith(f"{self.shop}{CALLBACK}?"), location

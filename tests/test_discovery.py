@@ -27,6 +27,9 @@ PAGES = {
     "/login", "/logout", "/enrol", "/account", "/account/sessions/end", "/consent", "/authorize/resume",
     "/authorize/cancel", "/account/consents/withdraw", "/account/sessions/end-all", "/account/password",
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
+    "/login/passkey", "/login/passkey/options", "/mfa/passkey/options", "/account/passkeys",
+    "/account/passkeys/options", "/account/passkeys/rename", "/account/passkeys/remove",
+    "/consent/payment-challenge",
     "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
     "/account/totp/remove", "/account/recovery-codes", "/account/sessions", "/account/consents",
     "/account/activity", "/account/activity/sign-in", "/account/activity/not-me",
@@ -170,7 +173,7 @@ def test_documentation_and_policies_are_told_where_there_are_some_and_nothing_is
     world = make_world(**addresses)
     told = world.send("GET", PATHS[1]).json
     assert addresses.items() <= told.items()
-    settings = {"payment_sca": "none", "profile": "production", "issuer": "https://auth.example"}
+    settings = {"profile": "production", "issuer": "https://auth.example"}
     settings |= dict.fromkeys(names, "")
     services = world.services
     production = services.settings.model_copy(update=settings)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "authserver"
 FLOORS: list[list[str]] = [
     [
         "clock", "compact_json", "crypto", "context", "errors", "texts", "appearance", "login_settings",
-        "messaging", "config", "logs", "process_lock", "visible_text", "acr",
+        "messaging", "config", "logs", "process_lock", "visible_text", "strict_json", "acr",
     ],
     ["postgresql", "db", "models", "cache", "group_commit", "migrate", "leases", "purge"],
     [
@@ -22,7 +22,7 @@ FLOORS: list[list[str]] = [
     ],
     ["login", "oauth"],
     ["interaction", "personal_data"],
-    ["services"],
+    ["factor_rooms", "services"],
     ["web"],
     ["bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
 ]  # fmt: skip
@@ -40,6 +40,7 @@ LIBRARIES = {
     "argon2": {"clients", "login"},
     "pyotp": {"login"},
     "segno": {"web"},
+    "webauthn": {"login"},
     "joserfc": {"jws", "jwks", "keys", "resource_server"},
     "authlib": {"errors", "oauth"},
     "prometheus_client": {"metrics"},

@@ -58,6 +58,10 @@ class Event(StrEnum):
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
+    PAYMENT_APPROVED = "payment.approved"
+    PAYMENT_EVIDENCE_READ = "payment.evidence.read"
+    PAYMENT_EXEMPTED = "payment.exempted"
+    PAYMENT_REJECTED = "payment.rejected"
     RATELIMIT_HIT = "ratelimit.hit"
     RECOVERY_STARTED = "recovery.started"
     REGISTRATION_CREATED = "registration.created"
@@ -94,3 +98,4 @@ class Event(StrEnum):
     USER_LINK_REJECTED = "user.link.rejected"
     USER_PHONE_CHANGED = "user.phone.changed"
     USER_STATE_CHANGED = "user.state.changed"
+    WEBAUTHN_REJECTED = "webauthn.rejected"

@@ -15,6 +15,7 @@ from ..audit.chain import CHECKPOINT_TYP
 from ..audit.search import Wanted, newest
 from ..audit.verify import verify as verify_log
 from ..services import Services
+from .payment_evidence import payment_evidence
 from .rooms import json_lines_option, json_option, open_rooms, show
 from .users import find_user
 
@@ -22,6 +23,9 @@ from .users import find_user
 @click.group()
 def audit() -> None:
     """Verify and follow the audit log."""
+
+
+audit.add_command(payment_evidence)
 
 
 @audit.command()

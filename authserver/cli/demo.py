@@ -51,6 +51,8 @@ def run(port: int) -> None:
     os.environ.setdefault(f"{PREFIX}ISSUER", f"http://localhost:{port}")
     os.environ[f"{PREFIX}WORKERS"] = "1"
     os.environ.setdefault(f"{PREFIX}OPERATOR_NAME", OPERATOR)
+    # nobody's money moves, and not every machine has a passkey
+    os.environ.setdefault(f"{PREFIX}PAYMENT_SCA", "totp")
     if (examples := _examples()) is not None:
         os.environ.setdefault(f"{PREFIX}DEMO_URL", f"http://127.0.0.1:{port + 1}/")
     settings = Settings.load()
@@ -132,6 +134,8 @@ def _tell(seeded: demo_data.Demo, path: Path, port: int, with_api: bool) -> None
         click.echo(f"\nIssuer {issuer}. The payments API of the demo is in the project's checkout alone.")
         return
     lines = commands(places, with_curl=shutil.which("curl") is not None)
+    nobody = f"{path.parent / 'mail'} (nobody is reached: each is a file there)"
+    places["mails"] = os.environ.get(f"{PREFIX}SMTP_HOST") or nobody
     places["code"] = f"{_command()} demo code"
     click.echo(LINES.format(commands="\n".join(f"  {line}" for line in lines), **places))
 
@@ -214,6 +218,7 @@ Issuer        {issuer}
 Shop          {api}
 Payments API  {api}/payments
 Credentials   {path}
+Mails         {mails}
 
 Pay in the shop as alice; her password is in the credentials, under "users". For the code of her
 authenticator app run this in another terminal, in this folder: {code}

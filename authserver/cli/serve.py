@@ -21,7 +21,8 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from ..config import PREFIX, Settings
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
+from ..login.breached import FilterRefused
 from .rooms import open_rooms
 
 
@@ -46,7 +47,13 @@ def serve(host: str, port: int | None, workers: int, threads: int) -> None:
     os.environ[f"{PREFIX}WORKERS"] = str(workers)
     os.environ[f"{PREFIX}THREADS"] = str(threads)
     settings = Settings.load()
-    open_rooms().database.engine.dispose()
+    services = open_rooms()
+    try:
+        # the workers look at its head alone
+        services.password_rules.breached.verify()
+    except FilterRefused as error:
+        raise NotDone(str(error)) from error
+    services.database.engine.dispose()
     if not settings.trusted_peers and not ipaddress.ip_address(host).is_loopback:
         raise Invalid("Beyond loopback a proxy belongs in front: name it in AUTHSERVER_TRUSTED_PEERS.")
     port = port or urlsplit(settings.issuer).port or 8000

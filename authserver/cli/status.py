@@ -53,7 +53,7 @@ def _look(services: Services) -> tuple[dict[str, Any], list[str]]:
     told: dict[str, Any] = {"issuer": services.settings.issuer, "revision": revision}
     if revision != head:
         return told, [f"The database is at {revision}, the code at {head}: run `authserver db upgrade`."]
-    looks = (_redis, _keys, _jobs, _audit, _mail, _waiting)
+    looks = (_redis, _keys, _payments, _jobs, _audit, _mail, _waiting)
     wrong = [fault for look in looks for fault in look(services, told)]
     return told, wrong
 
@@ -72,6 +72,15 @@ def _keys(services: Services, told: dict[str, Any]) -> list[str]:
     wanted = f"{services.settings.access_token_alg} active"
     missing = f"No key signs access tokens ({wanted}): run `authserver db upgrade`."
     return [] if wanted in states else [missing]
+
+
+def _payments(services: Services, told: dict[str, Any]) -> list[str]:
+    by = "passkeys alone"
+    if services.payment_factors.codes:
+        # not specific to amount and payee
+        by = "passkeys or TOTP: PSD2 RTS art. 5(1) is not met"
+    told["payments"] = f"approved by {by}" if services.settings.payments_open else "none are possible"
+    return []
 
 
 def _jobs(services: Services, told: dict[str, Any]) -> list[str]:

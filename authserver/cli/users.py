@@ -120,6 +120,45 @@ def groups(user: str, names: tuple[str, ...], as_json: bool) -> None:
 
 @users.command()
 @click.argument("user")
+@click.argument("address")
+@json_option
+def email(user: str, address: str, as_json: bool) -> None:
+    """Change the person's e-mail address; the one before is told by mail.
+
+    Links and codes that were sent to it no longer work.
+
+    \b
+    Example:
+      authserver users email alice alice@example.org
+    """
+    services = open_rooms()
+    known = find_user(services, user)
+    services.contacts.set_email(known.user_id, address)
+    kept = services.users.must(known.user_id).email
+    show({"username": known.username, "email": kept}, as_json, f"Mails to {known.username} go to {kept}.")
+
+
+@users.command()
+@click.argument("user")
+@click.option("--number", default=None, help="With the country's code; text messages stop if left out.")
+@json_option
+def phone(user: str, number: str | None, as_json: bool) -> None:
+    """Change the telephone number that text messages to the person go to.
+
+    \b
+    Example:
+      authserver users phone alice --number "+49 151 23456789"
+    """
+    services = open_rooms()
+    known = find_user(services, user)
+    services.contacts.set_phone(known.user_id, number)
+    kept = services.users.must(known.user_id).phone
+    told = f"Text messages to {known.username} go to {kept or 'no number'}."
+    show({"username": known.username, "phone": kept}, as_json, told)
+
+
+@users.command()
+@click.argument("user")
 @json_option
 def reset(user: str, as_json: bool) -> None:
     """Print a link by which the person sets a new password: once, for 30 minutes; seven days if invited.
@@ -237,6 +276,8 @@ def _row(user: UserRecord) -> dict[str, Any]:
     return {
         "username": user.username,
         "email": user.email,
+        "email_verified": user.email_verified_at is not None,
+        "phone": user.phone,
         "name": user.name,
         "state": user.state,
         "groups": list(user.groups),

@@ -13,6 +13,7 @@ from .policy import Policy
 from .reset_requests import ResetRequests
 from .session import Sessions
 from .session_view import SessionView
+from .staff import Staff, UnusedAccounts
 
 __all__ = [
     "Browser",
@@ -31,4 +32,6 @@ __all__ = [
     "Sent",
     "SessionView",
     "Sessions",
+    "Staff",
+    "UnusedAccounts",
 ]

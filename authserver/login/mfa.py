@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, select, update
 
@@ -23,6 +23,9 @@ from .limits import LoginLimits
 from .policy import Asked, Policy
 from .session import Sessions
 from .session_view import Proof, SessionView
+
+if TYPE_CHECKING:
+    from .webauthn import Assertion, Credential
 
 table = table_of(TotpSecret)
 
@@ -43,6 +46,9 @@ class Passkeys(Protocol):
 
     def count_in(self, connection: Connection, user_id: str) -> int:
         """How many the person has."""
+
+    def held_in(self, connection: Connection, used: Credential) -> bool:
+        """This transaction holds the passkey, which is as it was judged; False if it is not."""
 
     def forget_in(self, connection: Connection, user_id: str) -> None:
         """The person has none."""
@@ -154,13 +160,29 @@ class Mfa:
                 cookie = self._sessions.rise_in(connection, session, judged.proof)
                 if cookie is None:
                     raise Spent
-                detail = {"amr": list(judged.proof.amr)}
-                entry = Entry(Event.MFA_SUCCEEDED, reason=kind, user_id=session.user_id, detail=detail)
-                self._audit.record_in(connection, entry)
+                self._record_in(connection, session, kind, judged.proof)
         except Spent:
             self.replayed(judged)
             return None
         self._limits.succeeded(address)
+        return cookie
+
+    def prove_by_passkey(self, session: SessionView, assertion: Assertion, address: str) -> str | None:
+        """The cookie of the session as raised by a passkey of its person; None if it no longer holds.
+
+        Nobody guesses it: a lock by wrong codes does not keep it out of a session that has the password.
+        """
+        proof = Proof(assertion.acr, assertion.amr, whole=True, confirms=True)
+        with self._database.writing() as connection:
+            if not self._attempts.proved_in(connection, session.user_id, though_locked=True):
+                return None
+            if not self._passkeys.held_in(connection, assertion.credential):
+                return None
+            cookie = self._sessions.rise_in(connection, session, proof)
+            if cookie is not None:
+                self._record_in(connection, session, "webauthn", proof)
+        if cookie is not None:
+            self._limits.succeeded(address)
         return cookie
 
     def judge(self, user_id: str, kind: str, code: str) -> Judged | None:
@@ -194,6 +216,17 @@ class Mfa:
     def replayed(self, judged: Judged) -> None:
         """A right code that was spent before is on record."""
         self._audit.record(Entry(Event.MFA_REPLAY, "denied", judged.kind, user_id=judged.user_id))
+
+    def _record_in(self, connection: Connection, session: SessionView, kind: str, proof: Proof) -> None:
+        detail = {"amr": list(proof.amr)}
+        entry = Entry(
+            Event.MFA_SUCCEEDED,
+            reason=kind,
+            user_id=session.user_id,
+            session_id=session.sid,
+            detail=detail,
+        )
+        self._audit.record_in(connection, entry)
 
     def _right_totp(self, user_id: str, code: str) -> Judged | None:
         mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)

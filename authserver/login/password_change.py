@@ -12,6 +12,8 @@ from .limits import LoginLimits
 from .mfa import Tell
 from .password import PasswordHasher, usable
 from .password_login import AMR_PASSWORD, Browser
+from .password_policy import Refused
+from .password_rules import PasswordRules
 from .session import Sessions
 from .session_view import Login, SessionView
 
@@ -28,6 +30,7 @@ class PasswordChange:
         sessions: Sessions,
         limits: LoginLimits,
         tell: Tell,
+        rules: PasswordRules,
     ) -> None:
         self._database = database
         self._users = users
@@ -37,11 +40,13 @@ class PasswordChange:
         self._sessions = sessions
         self._limits = limits
         self._tell = tell
+        self._rules = rules
 
     def change(self, session: SessionView, current: str, new: str, browser: Browser) -> str | None:
         """The cookie of a new session, ``new`` (judged by ``PasswordRules``) being the password; None if not.
 
-        Why it failed is in the audit log alone. Whatever was signed in or allowed before has ended.
+        Why it failed is in the audit log alone; Refused if ``new`` was theirs before, which only who knows
+        the current one is told. Whatever was signed in or allowed before has ended.
         """
         user_id = session.user_id
         if not usable(current):
@@ -54,6 +59,12 @@ class PasswordChange:
             if not self._hasher.verify(user.password_hash, current) or number == 0:
                 self._failed(user_id, "bad_password" if number else "blocked", number)
                 return None
+            try:
+                self._rules.never_again(user, new)
+            except Refused:
+                with self._database.writing() as connection:
+                    self._attempts.given_back_in(connection, user_id, number)
+                raise
             new_hash = self._hasher.hash(new)
         cookie = self._set(user, new_hash, session, browser)
         if cookie is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .. import acr
 from ..audit import Audit, Entry, Event
@@ -12,8 +13,10 @@ from ..db import Database
 from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
+from .password_rules import PasswordRules
 from .session import Sessions
 from .session_view import Login
+from .staff import UnusedAccounts
 
 AMR_PASSWORD = ("pwd",)  # RFC 8176 §2
 # What is entered as a name is cut here before it is looked up.
@@ -31,16 +34,25 @@ class Browser:
 
 @dataclass(frozen=True)
 class Rooms:
-    """What a login needs besides: ``demand`` tells which acr a person's session must reach, ``outdated``
-    whether their password must be changed.
-    """
+    """What a login needs besides: ``demand`` tells which acr a person's session must reach."""
 
     users: Users
     sessions: Sessions
     limits: LoginLimits
     audit: Audit
     demand: Callable[[UserRecord], str]
-    outdated: Callable[[str], bool]
+    rules: PasswordRules
+    unused: UnusedAccounts
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A right password: whose, the number of the attempt, its new hash, and why it must be changed if so."""
+
+    user: UserRecord
+    number: int
+    new_hash: str | None
+    change_due: str
 
 
 class PasswordLogin:
@@ -55,7 +67,8 @@ class PasswordLogin:
         self._limits = rooms.limits
         self._audit = rooms.audit
         self._demand = rooms.demand
-        self._outdated = rooms.outdated
+        self._rules = rooms.rules
+        self._unused = rooms.unused
 
     def attempt(self, login_name: str, password: str, browser: Browser) -> str | None:
         """The cookie of a new session, or None: why it failed is in the audit log alone.
@@ -77,30 +90,39 @@ class PasswordLogin:
                 return None
             outdated = self._hasher.outdated(str(user.password_hash))
             new_hash = self._hasher.hash(password) if outdated else None
+        if reason := self._rules.login_refused(user):
+            if reason == "unused":
+                self._unused.disabled(user.user_id)
+            self._failed(user, reason, 0)
+            return None
+        right = Right(user, number, new_hash, self._rules.change_due(user, password))
+        return self._start(right, browser)
+
+    def _start(self, right: Right, browser: Browser) -> str | None:
+        user, demand = right.user, self._demand(right.user)
+        whole = acr.reaches(acr.PASSWORD, demand)
         login = Login(
             user.user_id,
             acr.PASSWORD,
             AMR_PASSWORD,
             browser.address,
             browser.user_agent,
-            demand=self._demand(user),
-            change_password=self._outdated(password),
+            demand,
+            change_password=bool(right.change_due),
         )
-        return self._start(user, number, new_hash, login, browser.session)
-
-    def _start(
-        self, user: UserRecord, number: int, new_hash: str | None, login: Login, session: str | None
-    ) -> str | None:
-        whole = acr.reaches(login.acr, login.demand)
+        detail: dict[str, Any] = {"amr": list(AMR_PASSWORD)}
+        detail |= {"change_password": right.change_due} if right.change_due else {}
         with self._database.writing() as connection:
-            if held := self._attempts.succeeded_in(connection, user, number, new_hash, whole=whole):
-                cookie = self._sessions.start_in(connection, login, session)
-                entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail={"amr": list(AMR_PASSWORD)})
+            if held := self._attempts.succeeded_in(
+                connection, user, right.number, right.new_hash, whole=whole
+            ):
+                cookie = self._sessions.start_in(connection, login, browser.session)
+                entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail=detail)
                 self._audit.record_in(connection, entry)
         if not held:
             self._failed(user, "changed_meanwhile", 0)
             return None
-        self._limits.succeeded(login.client_ip)
+        self._limits.succeeded(browser.address)
         return cookie
 
     def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from .. import acr
+from ..errors import Invalid
 
 _CONDITIONS = {"groups", "clients", "scopes", "amount_over", "currency"}
 
 
-class PolicyRefused(Exception):
+class PolicyRefused(Invalid):
     """The file of the policy cannot be used; the text says why."""
 
 

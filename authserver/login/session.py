@@ -16,6 +16,7 @@ from ..models.session import Session
 from ..users import Users
 from .session_list import NO_LIMIT, Part, listed, seen
 from .session_view import Login, Proof, SessionView, view_of
+from .staff import Staff
 
 sessions = table_of(Session)
 
@@ -47,6 +48,7 @@ class Sessions:
         self._idle = settings.session_idle
         self._lifetime = settings.session_lifetime
         self._most = settings.sessions_per_user
+        self._staff = Staff(settings)
 
     def start(
         self,
@@ -193,7 +195,7 @@ class Sessions:
             return Event.SESSION_REJECTED, "ended"
         if row["expires_at"] <= now:
             return Event.SESSION_EXPIRED, "absolute"
-        if row["last_seen_at"] + self._idle <= now:
+        if row["last_seen_at"] + self._staff.idle(user.groups, self._idle) <= now:
             return Event.SESSION_EXPIRED, "idle"
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, EmailPolicy
+from email.policy import SMTP
 from email.utils import format_datetime
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from ..messaging import ADDRESS
 from ..texts import Text
 from .templates import TEMPLATES
 
+PLAIN = SMTP.clone(linesep="\n", cte_type="8bit", utf8=True)
 MAX_ADDRESS = 254
 MAX_VALUE = 300
 
@@ -72,11 +73,12 @@ def compose(id_: str, content: Mapping[str, Any], template: str, language: str, 
     return Letter(id_, content["to"], said(found.subject), text, brief, language, written_at)
 
 
-def as_email(
-    letter: Letter, sender: tuple[str, str], policy: EmailPolicy[EmailMessage] = SMTP
-) -> EmailMessage:
-    """The mail; ``sender`` is a name and an address. ValueError if a header would be more than one line."""
-    mail = EmailMessage(policy)
+def as_email(letter: Letter, sender: tuple[str, str], *, plain: bool = False) -> EmailMessage:
+    """The mail; ``sender`` is a name and an address. ValueError if a header would be more than one line.
+
+    A ``plain`` one can be read as it is, by a person; others pass through every server.
+    """
+    mail = EmailMessage(PLAIN if plain else SMTP)
     mail["Subject"] = letter.subject
     mail["From"] = Address(sender[0], addr_spec=sender[1])
     mail["To"] = Address(addr_spec=letter.to)
@@ -85,7 +87,7 @@ def as_email(
     mail["Message-ID"] = f"<{letter.id}@{sender[1].rpartition('@')[2]}>"
     # RFC 3834 §5: no answers of machines
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(letter.text)
+    mail.set_content(letter.text, cte="8bit" if plain else "quoted-printable")
     mail["Content-Language"] = letter.language
     return mail
 

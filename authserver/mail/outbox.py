@@ -37,6 +37,8 @@ AWAY_SECONDS = 15.0
 RUN_SECONDS = 6.0
 # of one person; more than that wait for nobody
 MOST_WAITING = 100
+# what may go to an address that is nobody's by now, or not yet
+TO_ADDRESSES = frozenset({"account_erased", "email_changed", "email_confirm"})
 TOO_LATE, FULL, NO_ADDRESS, NO_CHANNEL = "too_late", "queue_full", "address", "no_channel"
 table = table_of(Outbox)
 users = table_of(User)
@@ -94,6 +96,8 @@ class Mail:
         ``values`` are what the template ``needs`` and ``may`` have; ``locale`` is the person's own unless
         given. False for a person without an address that mails can be sent to. ValueError for other values.
         """
+        if "@" in recipient and template not in TO_ADDRESSES:
+            raise ValueError(f"{template} goes to people, not to addresses")
         person = self._person(connection, recipient)
         address = recipient if "@" in recipient else person and person.email
         return self._queue(connection, (MAIL, address), person, (template, values or {}, locale))

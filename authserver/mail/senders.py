@@ -11,7 +11,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.policy import SMTP
 from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -62,7 +61,7 @@ class Smtp:
 
     def send(self, letter: Letter) -> None:
         """The server has taken the mail; NotSent otherwise. What it said is not repeated anywhere."""
-        mail = as_email(letter, self._from, SMTP)
+        mail = as_email(letter, self._from)
         try:
             with self._connected() as client:
                 client.sendmail(self._from[1], [letter.to], mail.as_bytes())
@@ -148,7 +147,7 @@ class Files:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         written = datetime.fromtimestamp(letter.written_at, UTC)
         path = self.folder / f"{written:%Y%m%d-%H%M%S}-{letter.id}.eml"
-        mail = as_email(letter, self._from, SMTP.clone(linesep="\n", cte_type="8bit", utf8=True))
+        mail = as_email(letter, self._from, plain=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(mail.as_bytes())

@@ -12,6 +12,7 @@ from . import (
     one_time_code,
     outbox,
     partner,
+    payment_evidence,
     person,
     replay,
     scope,
@@ -20,6 +21,7 @@ from . import (
     subject,
     token,
     user,
+    webauthn,
 )
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "one_time_code",
     "outbox",
     "partner",
+    "payment_evidence",
     "person",
     "replay",
     "scope",
@@ -42,4 +45,5 @@ __all__ = [
     "subject",
     "token",
     "user",
+    "webauthn",
 ]

@@ -24,6 +24,8 @@ class User(Base):
     groups: Mapped[list[str]] = mapped_column(JSON)
     password_hash: Mapped[str | None] = mapped_column(String(300))
     password_changed_at: Mapped[int | None] = mapped_column(BigInteger)
+    # the last whole login, or when the account was given to use: staff who leave it unused lose it
+    last_used_at: Mapped[int | None] = mapped_column(BigInteger)
     # failures in a row over all factors; an attempt is counted before it is judged
     failures: Mapped[int] = mapped_column(Integer)
     locked_until: Mapped[int | None] = mapped_column(BigInteger, index=True)
@@ -38,6 +40,18 @@ class User(Base):
     language: Mapped[str] = mapped_column(String(8), server_default="")
     # rises with every change; drives the caches
     version: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class PastPassword(Base):
+    """The hash of a password that a member of the staff had before (PCI DSS 8.3.7)."""
+
+    __tablename__ = "past_password"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.user_id"), index=True)
+    password_hash: Mapped[str] = mapped_column(String(300))
+    # of those that ended in one second the higher one is the later
+    number: Mapped[int] = mapped_column(BigInteger)
 
 
 class UserLink(Base):

@@ -155,8 +155,8 @@ def _authorization_details(draft: Draft, rooms: Rooms) -> None:
         description = _DETAILS_REFUSED.get(refused.reason, _DETAILS_MALFORMED)
         raise draft.rejected(refused.reason, description, error) from refused
     if rar.payment_of(details) and not rooms.settings.payments_open:
-        # PSD2 RTS art. 5: without a second factor nobody approves a payment
-        raise draft.rejected("rar_sca", "Payments need a second factor that is not set up here.", error)
+        # nobody could choose what to pay from
+        raise draft.rejected("rar_no_accounts", "No payments can be made here.", error)
     draft.values["authorization_details"] = details
 
 

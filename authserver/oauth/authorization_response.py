@@ -6,7 +6,9 @@ there, the code and the audit rows with them, or none of it.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection, update
 
@@ -14,12 +16,11 @@ from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..models.session import Session
 from . import payment
-from .authorization_request import AuthorizationRequest
 from .authorizations import Authorizations
 from .authorizations import LoggedIn as Decided
 from .consent import Consents, Shown
 from .interactions import InteractionRecord, Interactions
-from .payment import Account
+from .payment_evidence import Evidence, Kind, PaymentEvidences, Statement
 from .response_mode import Reply, error_reply, reply
 
 sessions = table_of(Session)
@@ -36,28 +37,46 @@ class LoggedIn(Decided, Protocol):
     def digest(self) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """How a payer approved ``statement``: what they proved, and what goes into the evidence of it.
+
+    ``spend_in`` spends the proof in the transaction that answers, and gives the session as it is then; what
+    it raises undoes everything.
+    """
+
+    statement: Statement
+    kind: Kind
+    proof: Mapping[str, str]
+    spend_in: Callable[[Connection], LoggedIn]
+
+
 class Late(Exception):
     """What the answer rests on has changed since it was read: nothing was written, ask anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What answers are made of."""
+
+    interactions: Interactions
+    consents: Consents
+    authorizations: Authorizations
+    evidences: PaymentEvidences
+    audit: Audit
 
 
 class AuthorizationResponses:
     """Answers interactions."""
 
-    def __init__(
-        self,
-        issuer: str,
-        database: Database,
-        interactions: Interactions,
-        consents: Consents,
-        authorizations: Authorizations,
-        audit: Audit,
-    ) -> None:
+    def __init__(self, issuer: str, database: Database, rooms: Rooms) -> None:
         self._issuer = issuer
         self._database = database
-        self._interactions = interactions
-        self._consents = consents
-        self._authorizations = authorizations
-        self._audit = audit
+        self._interactions = rooms.interactions
+        self._consents = rooms.consents
+        self._authorizations = rooms.authorizations
+        self._evidences = rooms.evidences
+        self._audit = rooms.audit
 
     def recalled(self, interaction: InteractionRecord, session: LoggedIn) -> Reply:
         """The code for what was allowed before; Late when it is answered, expired, or no longer allowed."""
@@ -73,22 +92,42 @@ class AuthorizationResponses:
         return reply(request.target, self._issuer, {"code": code})
 
     def approved(
-        self,
-        interaction: InteractionRecord,
-        session: LoggedIn,
-        account: Account | None = None,
-        shown: Shown | None = None,
+        self, interaction: InteractionRecord, session: LoggedIn, shown: Shown | None = None
     ) -> Reply:
-        """The code for what the person has just allowed, a payment out of ``account``; Late as above.
+        """The code for what the person has just allowed; Late as above.
 
         ``shown`` is what they read, for the audit log.
         """
         request = interaction.request
-        details = _as_approved(request, account)
+        assert request.payment is None  # that is approved by more than a click
+        details = request.authorization_details
         with self._database.writing() as connection:
             self._hold_in(connection, interaction, session)
             grant_id = self._consents.remember_in(connection, request, session.user_id, shown)
             code = self._authorizations.complete_in(connection, request, session, grant_id, details)
+        return reply(request.target, self._issuer, {"code": code})
+
+    def paid(self, interaction: InteractionRecord, approval: Approval, shown: Shown | None = None) -> Reply:
+        """The code for a payment that was approved, its evidence kept in the same transaction; Late as above.
+
+        What is asked for besides the payment is allowed with it.
+        """
+        request = interaction.request
+        evidence = Evidence.of(approval.statement, approval.kind, approval.proof)
+        paid = {**approval.statement.payment, "approval": evidence.reference}
+        details = [
+            paid if element["type"] == payment.TYPE else element
+            for element in request.authorization_details or ()
+        ]
+        with self._database.writing() as connection:
+            if not self._interactions.finish_in(connection, interaction.id):
+                raise Late
+            session = approval.spend_in(connection)
+            self._hold_session_in(connection, session)
+            grant_id = self._consents.remember_in(connection, request, session.user_id, shown)
+            code = self._authorizations.complete_in(connection, request, session, grant_id, details)
+            gid = self._authorizations.gid_in(connection, code)
+            self._evidences.keep_in(connection, evidence, session, gid, request.client_id)
         return reply(request.target, self._issuer, {"code": code})
 
     def denied(self, interaction: InteractionRecord, user_id: str = "") -> Reply:
@@ -113,23 +152,13 @@ class AuthorizationResponses:
 
     def _hold_in(self, connection: Connection, interaction: InteractionRecord, session: LoggedIn) -> None:
         """The interaction is finished by this transaction, and the session does not end before it."""
-        alive = (sessions.c.digest == session.digest) & sessions.c.ended_at.is_(None)
-        held = update(sessions).where(alive).values(last_seen_at=sessions.c.last_seen_at)
         if not self._interactions.finish_in(connection, interaction.id):
             raise Late
+        self._hold_session_in(connection, session)
+
+    @staticmethod
+    def _hold_session_in(connection: Connection, session: LoggedIn) -> None:
+        alive = (sessions.c.digest == session.digest) & sessions.c.ended_at.is_(None)
+        held = update(sessions).where(alive).values(last_seen_at=sessions.c.last_seen_at)
         if connection.execute(held).rowcount != 1:
             raise Late
-
-
-def _as_approved(request: AuthorizationRequest, account: Account | None) -> list[dict[str, Any]] | None:
-    """The details as they go into tokens: each payment with the account that the payer chose."""
-    if request.authorization_details is None:
-        return None
-    approved = []
-    for element in request.authorization_details:
-        if element["type"] == payment.TYPE:
-            assert account is not None
-            approved.append(payment.paid_from(element, account))
-        else:
-            approved.append(element)
-    return approved

@@ -161,6 +161,12 @@ class Authorizations:
         self._audit.record_in(connection, entry)
         return code
 
+    @staticmethod
+    def gid_in(connection: Connection, code: str) -> str:
+        """The authorization that ``complete_in`` made with this code."""
+        query = select(codes.c.gid).where(codes.c.digest == crypto.digest(code))
+        return str(connection.execute(query).scalar_one())
+
     def _lasting(
         self,
         request: AuthorizationRequest,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import strict_json
+from .. import strict_json
 
 MAX_CHARACTERS = 4000
 # the parameter, its two members, a claim, and its values

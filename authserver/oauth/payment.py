@@ -25,6 +25,8 @@ MAX_NAME = 70  # ISO 20022 Max70Text
 MAX_REMITTANCE = 140  # Max140Text
 MAX_LOCATION = 300
 REQUIRED = frozenset({"type", "instructedAmount", "creditorName", "creditorAccount"})
+# the payer's account, and how the approval is known: id and digest of its evidence
+ADDED = frozenset({"debtorAccount", "approval"})
 OPTIONAL = frozenset({"actions", "locations", "remittanceInformationUnstructured"})
 
 # ten digits before the point: no payment of this world, and no float on the way to one
@@ -102,8 +104,8 @@ def paid_from(payment: dict[str, Any], account: Account) -> dict[str, Any]:
 
 
 def as_requested(payment: dict[str, Any]) -> dict[str, Any]:
-    """The payment as the client asked for it: without what the payer added."""
-    return {name: value for name, value in payment.items() if name != "debtorAccount"}
+    """The payment as the client asked for it: without what approving it added."""
+    return {name: value for name, value in payment.items() if name not in ADDED}
 
 
 def valid_iban(text: str) -> bool:

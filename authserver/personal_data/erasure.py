@@ -175,6 +175,7 @@ def _nobody(user_id: str) -> dict[str, Any]:
         "groups": [],
         "password_hash": None,
         "password_changed_at": None,
+        "last_used_at": None,
         "failures": 0,
         "locked_until": None,
         "locked_told": None,

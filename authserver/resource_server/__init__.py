@@ -8,6 +8,7 @@ from .access_token import AccessToken
 from .challenge import Challenge
 from .claims import Rules
 from .errors import (
+    InsufficientAuthentication,
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
@@ -21,15 +22,20 @@ from .introspection import IntrospectionValidator
 from .issuer import Issuer
 from .jwks import JwksPolicy, JwksSource
 from .keys import KeySource, StaticKeys, VerificationKey
+from .payment_approval import ApprovalUsed, NotApproved, PaymentApproval, PaymentApprovals, approval_of
 from .revocations import RevocationList, RevocationPolicy
 from .short_cache import ShortCache
+from .step_up import Authentication
 from .validator import TokenValidator, Validator
 
 __all__ = [
     "AccessToken",
+    "ApprovalUsed",
+    "Authentication",
     "Bounds",
     "Challenge",
     "Http",
+    "InsufficientAuthentication",
     "InsufficientScope",
     "IntrospectionValidator",
     "InvalidRequest",
@@ -39,6 +45,9 @@ __all__ = [
     "JwksSource",
     "KeySource",
     "MissingToken",
+    "NotApproved",
+    "PaymentApproval",
+    "PaymentApprovals",
     "Reason",
     "RevocationList",
     "RevocationPolicy",
@@ -50,4 +59,5 @@ __all__ = [
     "Unavailable",
     "Validator",
     "VerificationKey",
+    "approval_of",
 ]

@@ -11,8 +11,8 @@ from .errors import InsufficientScope
 class AccessToken:
     """A valid access token, without the token itself (RFC 9068 §2.2).
 
-    Times are seconds since 1970; `gid` names the authorization it stems from; `claims` holds every
-    claim as it came. Nobody changes what the mappings hold.
+    Times are seconds since 1970, `auth_time` that of the person's login; `gid` names the authorization it
+    stems from; `claims` holds every claim as it came. Nobody changes what the mappings hold.
     """
 
     subject: str
@@ -24,6 +24,7 @@ class AccessToken:
     gid: str | None = None
     issued_at: int | None = None
     acr: str | None = None
+    auth_time: int | None = None
     cnf: Mapping[str, Any] | None = None
     authorization_details: tuple[Mapping[str, Any], ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)

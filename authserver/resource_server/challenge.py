@@ -1,10 +1,10 @@
-"""A refusal as an HTTP answer: status, headers, JSON body (RFC 6750 §3, RFC 9728 §5.1)."""
+"""A refusal as an HTTP answer: status, headers, JSON body (RFC 6750 §3, RFC 9470 §3, RFC 9728 §5.1)."""
 
 import json
 import re
 from dataclasses import dataclass
 
-from .errors import InsufficientScope, TokenError, Unavailable
+from .errors import InsufficientAuthentication, InsufficientScope, TokenError, Unavailable
 
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]+")
 
@@ -54,6 +54,11 @@ class Challenge:
         parameters = {"realm": self.realm, **members}
         if isinstance(error, InsufficientScope):
             parameters["scope"] = error.scope
+        if isinstance(error, InsufficientAuthentication):
+            if error.acr_values:
+                parameters["acr_values"] = " ".join(error.acr_values)
+            if error.max_age is not None:
+                parameters["max_age"] = str(error.max_age)
         if self.resource_metadata is not None:
             parameters["resource_metadata"] = self.resource_metadata
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())

@@ -74,6 +74,7 @@ def read_access_token(claims: Mapping[str, Any]) -> AccessToken:
         audience=_audiences(claims),
         gid=_name(claims, "gid") if "gid" in claims else None,
         acr=_optional_text(claims, "acr"),
+        auth_time=_seconds(claims["auth_time"]) if "auth_time" in claims else None,
         authorization_details=_details(claims),
         claims=MappingProxyType(dict(claims)),
     )

@@ -80,6 +80,21 @@ class InsufficientScope(TokenError):
         super().__init__()
 
 
+class InsufficientAuthentication(TokenError):
+    """The person must prove anew, or better, who they are: 401 `insufficient_user_authentication`.
+
+    RFC 9470 §3. `acr_values` are those that would do, the best one first; `max_age` is in seconds, or None.
+    """
+
+    status = 401
+    error = "insufficient_user_authentication"
+    description = "A stronger or more recent authentication of the person is needed"
+
+    def __init__(self, acr_values: tuple[str, ...], max_age: int | None) -> None:
+        self.acr_values, self.max_age = acr_values, max_age
+        super().__init__()
+
+
 class Unavailable(TokenError):
     """Nobody can say now whether the token holds: 503, to be tried again after `retry_after` seconds."""
 

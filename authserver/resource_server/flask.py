@@ -10,6 +10,7 @@ from .access_token import AccessToken
 from .bearer import bearer_token, names_token
 from .challenge import Challenge
 from .errors import InvalidRequest, TokenError
+from .step_up import Authentication
 from .validator import TokenValidator
 
 _P = ParamSpec("_P")
@@ -17,10 +18,11 @@ _R = TypeVar("_R")
 
 
 def require_token(
-    validator: TokenValidator, *, scope: str | None = None
+    validator: TokenValidator, *, scope: str | None = None, authentication: Authentication | None = None
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Return a decorator: its view runs only with a valid token that has `scope`, kept in `g.access_token`.
 
+    With `authentication` the person must have proved who they are as it demands (RFC 9470).
     A refused request ends in a TokenError, which `install_error_handler` turns into an answer.
     """
 
@@ -30,6 +32,8 @@ def require_token(
             query = request.query_string.decode("latin-1")
             token = bearer_token(request.headers.get("Authorization"), elsewhere=names_token(query))
             g.access_token = validator.validate(token, scope=scope)
+            if authentication is not None:
+                authentication.check(g.access_token)
             # only now: to wait for the body of somebody without a valid token would hold a thread
             if _is_in_form():
                 raise InvalidRequest

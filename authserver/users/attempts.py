@@ -65,7 +65,7 @@ class Attempts:
         who knows a password has no more guesses at the factor that follows. The row's lock orders it with
         disabling and with a change of password.
         """
-        values: dict[str, Any] = {"failures": 0, "locked_until": None} if whole else _without(number)
+        values: dict[str, Any] = _used() if whole else _without(number)
         values |= {"password_hash": new_hash} if new_hash else {}
         same = and_(
             users.c.user_id == user.user_id,
@@ -76,7 +76,7 @@ class Attempts:
 
     def cleared_in(self, connection: Connection, user_id: str) -> bool:
         """Nothing counts against the person any more, whom this transaction holds; False if not active."""
-        return self._held_in(connection, user_id, {"failures": 0, "locked_until": None})
+        return self._held_in(connection, user_id, _used())
 
     def given_back_in(self, connection: Connection, user_id: str, number: int) -> bool:
         """The attempt of this ``number`` does not count, those before it do; False if not active."""
@@ -86,10 +86,26 @@ class Attempts:
         """This transaction holds the person: others that change what they prove wait; False if not active."""
         return self._held_in(connection, user_id, {"failures": users.c.failures})
 
+    def proved_in(self, connection: Connection, user_id: str, *, though_locked: bool) -> bool:
+        """Nothing counts against an active person who proved who they are by what nobody guesses; or False.
+
+        A locked account stays so, unless it is opened ``though_locked``.
+        """
+        now = clock.now()
+        may = users.c.locked_until.is_(None) | (users.c.locked_until <= now)
+        mine = (users.c.user_id == user_id) & (users.c.state == "active")
+        opened = update(users).where(mine if though_locked else mine & may)
+        return connection.execute(opened.values(failures=0, locked_until=None)).rowcount == 1
+
     @staticmethod
     def _held_in(connection: Connection, user_id: str, values: dict[str, Any]) -> bool:
         active = (users.c.user_id == user_id) & (users.c.state == "active")
         return connection.execute(update(users).where(active).values(values)).rowcount == 1
+
+
+def _used() -> dict[str, Any]:
+    """Nothing counts against who has just proved all that they must."""
+    return {"failures": 0, "locked_until": None, "last_used_at": clock.now()}
 
 
 def _without(number: int) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class UserRecord:
     phone: str | None = None
     # in which messages are written; empty before they read any page
     language: str = ""
+    # the last whole login, or when the account was given to use
+    last_used_at: int | None = None
 
     @property
     def active(self) -> bool:

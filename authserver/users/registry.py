@@ -14,6 +14,7 @@ from ..cache import ByKey, Versions, raise_version
 from ..db import Database, table_of
 from ..errors import NotDone
 from ..models.user import User
+from . import past_passwords
 from .record import (
     ERASED,
     MAX_EMAIL,
@@ -22,7 +23,6 @@ from .record import (
     group_of,
     name_of,
     normalise,
-    phone_of,
     username_of,
 )
 
@@ -38,9 +38,18 @@ class Users:
     """Reads people for every request, and changes them for operators.
 
     ``ends`` is called wherever sessions and authorizations of a person must not outlive a change.
+    Of people in the groups ``remembered`` the last passwords are kept as hashes.
     """
 
-    def __init__(self, database: Database, versions: Versions, audit: Audit, ends: Ends) -> None:
+    def __init__(
+        self,
+        database: Database,
+        versions: Versions,
+        audit: Audit,
+        ends: Ends,
+        remembered: Iterable[str] = (),
+    ) -> None:
+        self._remembered = frozenset(remembered)
         self._database = database
         self._versions = versions
         self._audit = audit
@@ -109,13 +118,21 @@ class Users:
                 connection, Entry(Event.USER_STATE_CHANGED, reason="disabled", user_id=user_id)
             )
 
+    def disable_unused(self, user_id: str, before: int) -> None:
+        """As ``disable``, if the person's account was last used ``before``; NotDone if it was used since."""
+        unused = (users.c.state == "active") & (users.c.last_used_at < before)
+        with self._changing(user_id, {"state": "disabled"}, unused) as connection:
+            self._ends(connection, user_id, "user_disabled")
+            entry = Entry(Event.USER_STATE_CHANGED, reason="unused", user_id=user_id)
+            self._audit.record_in(connection, entry)
+
     def enable(self, user_id: str) -> None:
         """A disabled person may log in again; one without a password is invited again."""
         user = self.must(user_id)
         if user.state == ERASED:
             raise NotDone("This user was erased; nothing of them is left to be enabled.")
         state = "active" if user.password_hash else "invited"
-        with self._changing(user_id, {"state": state}) as connection:
+        with self._changing(user_id, {"state": state, "last_used_at": clock.now()}) as connection:
             self._audit.record_in(connection, Entry(Event.USER_STATE_CHANGED, reason=state, user_id=user_id))
 
     def set_groups(self, user_id: str, names: Iterable[str]) -> list[str]:
@@ -125,12 +142,6 @@ class Users:
             entry = Entry(Event.USER_GROUPS_CHANGED, user_id=user_id, detail={"groups": groups})
             self._audit.record_in(connection, entry)
         return groups
-
-    def set_phone(self, user_id: str, phone: str | None) -> None:
-        """Text messages go to this number from now on, or nowhere; Invalid if it can be none."""
-        number = None if phone is None else phone_of(phone)
-        with self._changing(user_id, {"phone": number}) as connection:
-            self._audit.record_in(connection, Entry(Event.USER_PHONE_CHANGED, user_id=user_id))
 
     def prove_email_in(self, connection: Connection, user: UserRecord) -> None:
         """The person reads what is sent to the address of ``user``, if it is still theirs."""
@@ -166,22 +177,28 @@ class Users:
     ) -> bool:
         values |= {
             "password_changed_at": clock.now(),
+            "last_used_at": clock.now(),
             "state": "active",
             "version": raise_version(connection, "users"),
         }
         mine = users.c.user_id == user_id
+        present = past_passwords.present_in(connection, user_id, self._remembered)
         if connection.execute(update(users).where(mine, while_).values(values)).rowcount != 1:
             return False
+        past_passwords.keep_in(connection, user_id, present)
         self._ends(connection, user_id, "password_changed")
         self._audit.record_in(connection, Entry(Event.PASSWORD_CHANGED, user_id=user_id))
         return True
 
     @contextmanager
-    def _changing(self, user_id: str, values: dict[str, Any]) -> Iterator[Connection]:
+    def _changing(
+        self, user_id: str, values: dict[str, Any], *while_: ColumnElement[bool]
+    ) -> Iterator[Connection]:
         """One transaction that changes a person, and the end of what the caches know of them."""
         with self._database.writing() as connection:
             row = values | {"version": raise_version(connection, "users")}
-            if connection.execute(update(users).where(users.c.user_id == user_id).values(row)).rowcount != 1:
+            mine = users.c.user_id == user_id
+            if connection.execute(update(users).where(mine, *while_).values(row)).rowcount != 1:
                 raise NotDone(NO_SUCH_USER)
             yield connection
         self._versions.forget()

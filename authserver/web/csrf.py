@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from .. import context, crypto
 from ..audit import Entry, Event
+from ..oauth.interactions import Unusable
 from ..texts import Text
-from .guards import SESSION, Refused, as_request_id, cookie, form, services, set_cookie
+from .guards import SESSION, Refused, as_request_id, claim, cookie, form, services, set_cookie
 
 COOKIE = "csrf"
 FIELD = "csrf"
@@ -44,6 +45,7 @@ def check(purpose: str) -> dict[str, str]:
     if not reason:
         reason = _unfit(sent.pop(FIELD, ""), purpose)
     if reason:
+        _tell_if_answered(sent)
         if services().throttle.noticed(context.current.get().address):
             services().audit.record(Entry(Event.CSRF_REJECTED, "denied", reason, detail={"form": purpose}))
         link = _way_on(sent)
@@ -58,15 +60,36 @@ def fields() -> dict[str, str]:
     return passed
 
 
+def holder() -> str:
+    """What this browser alone has since its first form here: a ceremony before a login is bound to it."""
+    return _cookie()
+
+
 def renew() -> None:
     """The browser gets another cookie with this answer: forms from before a login no longer fit."""
     g.csrf_cookie = crypto.random_token()
     g.csrf_new = True
 
 
+def _tell_if_answered(fields: dict[str, str]) -> None:
+    """Unusable where the form's request was answered in this browser: a second click of who has just paid.
+
+    Their session was renewed by that, so that the form no longer fits; but something was changed.
+    """
+    try:
+        claim(_request_of(fields), late=True)
+    except Unusable as error:
+        if error.reason == "finished":
+            raise
+
+
+def _request_of(fields: dict[str, str]) -> str:
+    return as_request_id(fields.get("request") or fields.get("txn") or "")
+
+
 def _way_on(fields: dict[str, str]) -> tuple[str, str] | None:
     """The link to the authorization request that the form was about; resuming judges it anew."""
-    id_ = as_request_id(fields.get("request") or fields.get("txn") or "")
+    id_ = _request_of(fields)
     return (f"/authorize/resume?request={id_}", Text("Go on from here")) if id_ else None
 
 

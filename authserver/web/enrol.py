@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from .. import context
+from ..login.password_policy import Refused
 from ..texts import Text
 from ..users import UserRecord
 from . import csrf
-from .guards import come_back_to, page, see_other, services, show
+from .guards import come_back_to, page, see_other, services, show, too_many_tries
 
 blueprint = Blueprint("enrol", __name__)
 
@@ -33,14 +34,19 @@ def submit() -> Response:
         return _over()
     if error := rooms.password_rules.fault(user, password, fields.get("password_again", "")):
         return _page(user, token, 400, error)
-    if not rooms.password_reset.set(token, password):
-        return _over()
+    try:
+        if not rooms.password_reset.set(token, password):
+            return _over()
+    except Refused as refused:
+        # it tells what the person's password was: not to who goes on asking
+        return too_many_tries() or _page(user, token, 400, refused.text)
     return see_other("/login?notice=password_set")
 
 
 def _page(user: UserRecord, token: str, status: int = 200, error: str | None = None) -> Response:
     come_back_to(f"/enrol?token={token}")
-    return show("enrol.html", status, user=user, token=token, error=error)
+    demands = services().password_rules.demands(user)
+    return show("enrol.html", status, user=user, token=token, error=error, demands=demands)
 
 
 def _over() -> Response:

@@ -6,6 +6,7 @@ import segno
 from flask import Blueprint, Response, request
 from markupsafe import Markup
 
+from .. import crypto
 from ..acr import PHISHING_RESISTANT
 from ..interaction import Step
 from ..login import SessionView
@@ -16,12 +17,13 @@ from . import csrf
 from .guards import (
     SESSION,
     Onward,
-    Refused,
     come_back_to,
     current_session,
     due,
     login_redirect,
+    not_fresh,
     place,
+    recovery_codes_page,
     see_other,
     services,
     set_cookie,
@@ -35,6 +37,9 @@ PURPOSE = "factors"
 WRONG_CODE = Text("That code is not right. Check that the clock of your device is, and enter the next one.")
 NOTICES = {
     "totp_added": Text("Your authenticator app is set up."),
+    "passkey_added": Text("Your passkey is set up."),
+    "passkey_renamed": Text("Your passkey has its new name."),
+    "passkey_removed": Text("That passkey no longer works here."),
     "totp_removed": Text("Your authenticator app no longer works here."),
 }
 LAST = Text("This is the only second factor you have. Set up another one first.")
@@ -53,6 +58,7 @@ def security() -> Response:
         "security.html",
         user=rooms.users.get(session.user_id),
         factors=factors,
+        passkeys=rooms.passkey_changes.of(session.user_id),
         fresh=rooms.mfa.fresh(session, factors),
         notice=NOTICES.get(request.args.get("notice", "")),
     )
@@ -71,6 +77,12 @@ def choose() -> Response:
     return show("second_factor.html", onward=onward, passkey_only=step.acr == PHISHING_RESISTANT)
 
 
+@blueprint.app_template_filter("credential_id")
+def credential_id(id_: bytes) -> str:
+    """The id of a passkey as forms carry it."""
+    return crypto.b64u(id_)
+
+
 @blueprint.post("/account/totp", provide_automatic_options=False)
 def begin_totp() -> Response:
     """A new secret, shown this once: as a QR code and as text."""
@@ -78,7 +90,7 @@ def begin_totp() -> Response:
     user = _person(session)
     begun = services().factor_changes.begin_totp(session, user.username)
     if begun is None:
-        raise _not_fresh()
+        raise not_fresh()
     return _totp_page(begun, onward)
 
 
@@ -93,10 +105,10 @@ def confirm_totp() -> Response:
         begun = changes.pending_totp(session, totp_id, user.username)
         mfa = services().mfa
         if begun is None or not mfa.fresh(session, mfa.factors(session.user_id)):
-            raise _not_fresh()
+            raise not_fresh()
         return _totp_page(begun, onward, 400, WRONG_CODE)
     path = onward.path if onward.fields else "/account/security?notice=totp_added"
-    response = _codes_page(enrolled.codes, path) if enrolled.codes else see_other(path)
+    response = recovery_codes_page(enrolled.codes, path) if enrolled.codes else see_other(path)
     set_cookie(response, SESSION, enrolled.cookie)
     csrf.renew()
     return response
@@ -111,9 +123,11 @@ def remove_totp() -> Response:
         return see_other("/account/security?notice=totp_removed")
     factors = rooms.mfa.factors(session.user_id)
     if not rooms.mfa.fresh(session, factors):
-        raise _not_fresh()
+        raise not_fresh()
     user = rooms.users.get(session.user_id)
-    return show("security.html", 403, user=user, factors=factors, fresh=True, error=LAST)
+    passkeys = rooms.passkey_changes.of(session.user_id)
+    values = {"user": user, "factors": factors, "passkeys": passkeys, "fresh": True, "error": LAST}
+    return show("security.html", 403, **values)
 
 
 @blueprint.post("/account/recovery-codes", provide_automatic_options=False)
@@ -122,8 +136,8 @@ def renew_codes() -> Response:
     session, _ = _session()
     codes = services().factor_changes.renew_codes(session)
     if codes is None:
-        raise _not_fresh()
-    return _codes_page(codes, "/account/security")
+        raise not_fresh()
+    return recovery_codes_page(codes, "/account/security")
 
 
 def _session() -> tuple[SessionView, Onward]:
@@ -131,18 +145,12 @@ def _session() -> tuple[SessionView, Onward]:
     onward = Onward.of(csrf.check(PURPOSE))
     session = started_session()
     if session is None:
-        raise _not_fresh()
+        raise not_fresh()
     return session, onward
 
 
 def _person(session: SessionView) -> UserRecord:
     return services().users.must(session.user_id)
-
-
-def _not_fresh() -> Refused:
-    title = Text("Sign in once more")
-    text = Text("Nothing was changed. How you sign in can be changed for five minutes after you signed in.")
-    return Refused(403, title, text, ("/login?then=security", Text("Sign in and go on")))
 
 
 def _totp_page(begun: Begun, onward: Onward, status: int = 200, error: str | None = None) -> Response:
@@ -159,8 +167,3 @@ def _totp_page(begun: Begun, onward: Onward, status: int = 200, error: str | Non
         onward=onward,
         error=error,
     )
-
-
-def _codes_page(codes: list[str], path: str) -> Response:
-    come_back_to("/account/security")
-    return show("recovery_codes.html", codes=codes, path=path)

@@ -27,6 +27,7 @@ from .guards import (
     show,
     started_session,
     too_many_tries,
+    within_limits,
 )
 
 blueprint = Blueprint("login", __name__)
@@ -41,6 +42,7 @@ COOKIE_LENGTH = 43
 IDLE = Text("You were signed out after a while without activity.")
 # ended elsewhere, long ago, or never there: nothing tells which
 ENDED = Text("You are no longer signed in here.")
+PASSKEY_FAILED = Text("That did not work. Try your passkey again, or sign in with your password.")
 NOTICES = {
     "password_set": Text("Your password is set. Sign in with it now."),
     "signed_out": Text("You are signed out."),
@@ -73,7 +75,32 @@ def submit() -> Response:
     if session is None:
         return _page(onward, status=401, error=FAILED)
     _remember_language(session)
-    response = see_other(onward.path)
+    return _in(onward, session, present=present)
+
+
+@blueprint.post("/login/passkey", provide_automatic_options=False)
+def submit_passkey() -> Response:
+    """A new session of whoever the passkey is of, and on to what they came for; or the form again."""
+    within_limits("resume")
+    fields = csrf.check(PURPOSE)
+    rooms, caller, onward = services(), context.current.get(), Onward.of(fields)
+    present = started_session() is not None
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    answer, holder = fields.get("answer", ""), csrf.holder()
+    session = rooms.passkeys.login.attempt(answer, holder, browser, _known)
+    if session is None:
+        return _page(onward, status=401, error=PASSKEY_FAILED)
+    return _in(onward, session, present=present)
+
+
+def _known(user_id: str, browser: Browser) -> bool:
+    """Whether this browser holds a session that was the person's, live or ended."""
+    return services().sessions.owner(browser.session) == user_id
+
+
+def _in(onward: Onward, session: str, *, present: bool) -> Response:
+    """The browser has a new session and goes on."""
+    response, rooms = see_other(onward.path), services()
     set_cookie(response, SESSION, session)
     csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):

@@ -8,6 +8,7 @@ from .. import context
 from ..acr import PHISHING_RESISTANT
 from ..interaction import Next, Step
 from ..login import SessionView
+from ..login.webauthn import Ceremony, Purpose
 from ..texts import Text
 from . import csrf
 from .guards import (
@@ -31,6 +32,7 @@ blueprint = Blueprint("mfa", __name__)
 
 PURPOSE = "mfa"
 KINDS = ("totp", "recovery_code")
+PASSKEY_FAILED = Text("That did not work. Try your passkey again, or use another way.")
 FAILED = Text(
     "That did not work. Each code works once: wait for the next one and try again. "
     "After five wrong tries an account pauses for 30 minutes."
@@ -60,16 +62,29 @@ def submit() -> Response:
     if step.step is not Step.MFA:
         return see_other(place(step, onward))
     kind = fields.get("factor", "totp")
-    if kind not in KINDS:
+    if kind == "webauthn":
+        cookie = _by_passkey(session, fields.get("answer", ""))
+    elif kind in KINDS:
+        cookie = services().mfa.prove(session, kind, fields.get("code", ""), context.current.get().address)
+    else:
         return _page(session, onward, step, 400)
-    address = context.current.get().address
-    cookie = services().mfa.prove(session, kind, fields.get("code", ""), address)
     if cookie is None:
-        return _page(session, onward, step, 401, FAILED, kind)
+        error = PASSKEY_FAILED if kind == "webauthn" else FAILED
+        return _page(session, onward, step, 401, error, kind)
     response = see_other(onward.path)
     set_cookie(response, SESSION, cookie)
     csrf.renew()
     return response
+
+
+def _by_passkey(session: SessionView, answer: str) -> str | None:
+    """The cookie of the session as raised by a passkey of its person; None if it was not proved."""
+    rooms = services()
+    ceremony = Ceremony(Purpose.MFA, session.sid, session.user_id)
+    assertion = rooms.passkeys.assertions.verify(answer, ceremony)
+    if assertion is None:
+        return None
+    return rooms.mfa.prove_by_passkey(session, assertion, context.current.get().address)
 
 
 def _page(

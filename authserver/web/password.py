@@ -1,12 +1,15 @@
-"""Changing one's password: the current one once, the new one twice."""
+"""Changing one's password: the current one once, the new one twice; by choice, or before a login counts."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
 from .. import context
+from ..interaction import Step
 from ..login import Browser, SessionView
+from ..login.password_policy import Refused
 from ..texts import Text
+from ..users import UserRecord
 from . import csrf
 from .guards import (
     SESSION,
@@ -14,6 +17,7 @@ from .guards import (
     allow_form_redirect,
     come_back_to,
     cookie,
+    due,
     login_redirect,
     see_other,
     services,
@@ -34,8 +38,9 @@ FAILED = Text(
 
 @blueprint.get("/account/password", provide_automatic_options=False)
 def form() -> Response:
-    """The form, for whoever is logged in."""
-    session, onward = _session(), Onward.of(request.args)
+    """The form, for whoever is logged in or must change their password to be."""
+    onward = Onward.of(request.args)
+    session = _session(onward)
     return login_redirect(onward) if session is None else _page(session, onward)
 
 
@@ -43,18 +48,22 @@ def form() -> Response:
 def submit() -> Response:
     """The password is changed and this browser signed in anew, all others out; or the form again."""
     fields = csrf.check(PURPOSE)
-    session, onward = _session(), Onward.of(fields)
+    onward = Onward.of(fields)
+    session = _session(onward)
     if session is None:
         return login_redirect(onward)
     rooms, caller = services(), context.current.get()
-    user = rooms.users.must(session.user_id)
     current, new = fields.get("password", ""), fields.get("new_password", "")
+    user = _person(session)
     if error := rooms.password_rules.fault(user, new, fields.get("new_password_again", ""), current):
         return _page(session, onward, 400, error)
     if refused := too_many_tries():
         return refused
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
-    renewed = rooms.password_change.change(session, current, new, browser)
+    try:
+        renewed = rooms.password_change.change(session, current, new, browser)
+    except Refused as refusal:
+        return _page(session, onward, 400, refusal.text)
     if renewed is None:
         return _page(session, onward, 403, FAILED)
     response = see_other(onward.path if onward.fields else "/account?notice=password_changed")
@@ -63,15 +72,23 @@ def submit() -> Response:
     return response
 
 
-def _session() -> SessionView | None:
-    """The session of whoever has proved who they are, also where the password must be changed."""
+def _session(onward: Onward) -> SessionView | None:
+    """The session whose password may be changed; None while the person has not proved who they are."""
     session = started_session()
-    return session if session is not None and session.proved else None
+    if session is None or session.complete:
+        return session
+    return session if due(onward, session).step is Step.CHANGE_PASSWORD else None
+
+
+def _person(session: SessionView) -> UserRecord:
+    users = services().users
+    return users.get(session.user_id) or users.must(session.user_id)
 
 
 def _page(session: SessionView, onward: Onward, status: int = 200, error: str | None = None) -> Response:
-    allow_form_redirect()
+    if session.change_password:
+        allow_form_redirect()
     come_back_to(onward.by("/account/password"))
-    user = services().users.get(session.user_id)
-    must = session.change_password
-    return show("password.html", status, user=user, onward=onward, must=must, error=error)
+    user = _person(session)
+    told = {"demands": services().password_rules.demands(user), "must": session.change_password}
+    return show("password.html", status, user=user, onward=onward, error=error, **told)

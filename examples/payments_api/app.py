@@ -20,18 +20,23 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from authserver.resource_server import (
     AccessToken,
+    ApprovalUsed,
     Challenge,
-    InsufficientScope,
     IntrospectionValidator,
     Issuer,
     JwksSource,
+    NotApproved,
+    PaymentApproval,
+    PaymentApprovals,
     RevocationList,
     TokenValidator,
     Validator,
+    approval_of,
 )
 from authserver.resource_server.flask import current_token, install_error_handler, require_token
+from authserver.resource_server.replay.sqlite import SqliteReplayStore
 
-from .ledger import Answer, InProgress, KeyReused, Ledger, Request, UnknownPayment
+from .ledger import Answer, ApprovalBound, InProgress, KeyReused, Ledger, Request, Turn, UnknownPayment
 from .payment import InvalidBody, Payment, Refund, as_approved, fingerprint, read_payment, read_refund
 from .settings import Settings
 
@@ -55,7 +60,8 @@ def create_app(settings: Settings | None = None, *, bank: Bank = accept) -> Flas
     app.json.sort_keys = False  # type: ignore[attr-defined]
     ledger = Ledger(settings.database)
     online, offline = validators(settings)
-    serve_orders(app, ledger, online, settings.audience, bank)
+    serve_payments(app, ledger, online, settings, bank)
+    serve_refunds(app, ledger, online)
     serve_reads(app, ledger, offline)
     serve_public(app, settings)
     install_refusals(app, settings)
@@ -86,17 +92,26 @@ def validators(settings: Settings) -> tuple[TokenValidator, TokenValidator]:
 # 2. What the API does: a view runs only with a valid token that has the scope.
 
 
-def serve_orders(app: Flask, ledger: Ledger, validator: TokenValidator, audience: str, bank: Bank) -> None:
-    """Add what moves money; each order happens once for its Idempotency-Key."""
+def serve_payments(
+    app: Flask, ledger: Ledger, validator: TokenValidator, settings: Settings, bank: Bank
+) -> None:
+    """Add what moves money: a payment happens once for its Idempotency-Key, and once for its approval."""
+    approvals = PaymentApprovals(SqliteReplayStore(settings.database.with_name("approvals.db")))
 
     @app.post("/payments")
     @require_token(validator, scope="payments:initiate")
     def create_payment() -> Response:
         token = current_token()
-        payment = judge(read_payment(_json_body()), token, audience)
-        turn = ledger.begin(_once(payment, approval=token.gid if _of_person(token) else None))
+        payment = judge(read_payment(_json_body()), token, settings.audience)
+        approval = approval_of(token) if _of_person(token) else None
+        if approval is not None and payment.money.minor > settings.step_up_over:
+            # RFC 9470: for so much money the person has signed in a moment ago, and not by a password alone
+            settings.step_up.check(token)
+        turn = ledger.begin(_once(payment, approval))
         if isinstance(turn, Answer):
             return _repeated(_created(turn))
+        if not _use(approvals, approval, turn):
+            return _answered(ledger.refuse(turn, USED))
         try:
             bank(turn.resource_id, payment)
         except Exception:
@@ -104,6 +119,20 @@ def serve_orders(app: Flask, ledger: Ledger, validator: TokenValidator, audience
             ledger.give_back(turn)
             raise
         return _created(ledger.record_payment(turn, payment, token.subject))
+
+
+def _use(approvals: PaymentApprovals, approval: PaymentApproval | None, turn: Turn) -> bool:
+    """Use the approval up in the first attempt at its payment; later ones go on with it."""
+    try:
+        if approval is not None and turn.attempt == 1:
+            approvals.use(approval)
+    except ApprovalUsed:
+        return False
+    return True
+
+
+def serve_refunds(app: Flask, ledger: Ledger, validator: TokenValidator) -> None:
+    """Add what gives money back; each refund happens once for its Idempotency-Key."""
 
     @app.post("/payments/<payment_id>/refunds")
     @require_token(validator, scope="refunds:create")
@@ -135,15 +164,9 @@ def judge(payment: Payment, token: AccessToken, audience: str) -> Payment:
     if not _of_person(token) and not details:
         return payment
     approved = as_approved(payment, details, audience)
-    if approved is None or (_of_person(token) and token.gid is None):
+    if approved is None:
         raise NotApproved("payments:initiate")
     return approved
-
-
-class NotApproved(InsufficientScope):
-    """The token is valid and nobody approved this payment with it: 403 `insufficient_scope`."""
-
-    description = "The payment is not the one that was approved with this access token"
 
 
 def _of_person(token: AccessToken) -> bool:
@@ -185,16 +208,18 @@ def _json_body() -> bytes:
     return request.get_data()
 
 
-def _once(order: Payment | Refund, approval: str | None = None) -> Request:
+def _once(order: Payment | Refund, approval: PaymentApproval | None = None) -> Request:
     key = request.headers.get("Idempotency-Key", "")
     if KEY.fullmatch(key) is None:
         raise InvalidBody("Idempotency-Key is 1 to 128 letters, digits or ._~-")
     token = current_token()
-    return Request(token.client_id, key, fingerprint(order, token.subject), approval)
+    return Request(token.client_id, key, fingerprint(order, token.subject), approval.id if approval else None)
 
 
 def _created(answer: Answer) -> Response:
     response = _answered(answer)
+    if answer.status != 201:
+        return response
     response.headers["Location"] = url_for("read_one", payment_id=answer.body["id"])
     return response
 
@@ -237,8 +262,12 @@ def install_refusals(app: Flask, settings: Settings) -> None:
 REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     KeyReused: (422, "idempotency_key_reused", "This Idempotency-Key stands for another request"),
     InProgress: (409, "request_in_progress", "The same request is being worked on"),
+    ApprovalBound: (403, "insufficient_scope", ApprovalUsed.description),
     UnknownPayment: (404, "not_found", "There is no such payment"),
 }
+
+
+USED = Answer(403, {"error": "insufficient_scope", "error_description": ApprovalUsed.description})
 
 
 def _refused(status: int, error: str, description: str) -> Response:

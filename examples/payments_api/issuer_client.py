@@ -47,13 +47,17 @@ class IssuerClient:
         self._keys: KeySet | None = None
 
     def authorization_url(self, attempt: Attempt, payment: dict[str, Any]) -> str:
-        """Return where to send the browser; it carries the whole payment (RFC 9396 §3)."""
+        """Return where to send the browser; it carries the whole payment (RFC 9396 §3).
+
+        What an API demanded of an earlier attempt goes along (RFC 9470 §4).
+        """
         url, _state = self._client().create_authorization_url(
             self._endpoint("authorization_endpoint"),
             state=attempt.state,
             nonce=attempt.nonce,
             code_verifier=attempt.code_verifier,
             authorization_details=json.dumps([payment]),
+            **attempt.step_up,
         )
         return str(url)
 
@@ -61,7 +65,7 @@ class IssuerClient:
         """Return the access token for a code, held to the attempt and to the payment that was asked for."""
         tokens = self._fetch(grant_type="authorization_code", code=code, code_verifier=attempt.code_verifier)
         self._check_id_token(tokens, attempt.nonce)
-        if _without_debtor(tokens.get("authorization_details")) != [payment]:
+        if _as_requested(tokens.get("authorization_details")) != [payment]:
             raise Refused("another payment was approved than the one that was asked for")
         return str(tokens["access_token"])
 
@@ -142,8 +146,12 @@ class IssuerClient:
         return answer
 
 
-def _without_debtor(details: Any) -> Any:
-    # the payer chose the account to pay from; all else must be what was asked for (RFC 9396 §7)
+_ADDED = ("debtorAccount", "approval")
+
+
+def _as_requested(details: Any) -> Any:
+    # the payer chose the account to pay from, and the issuer names its evidence of that; all else must be
+    # what was asked for (RFC 9396 §7)
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
         return None
-    return [{name: detail[name] for name in detail if name != "debtorAccount"} for detail in details]
+    return [{name: detail[name] for name in detail if name not in _ADDED} for detail in details]

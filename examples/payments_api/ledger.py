@@ -7,7 +7,7 @@ workers agree; whatever must happen once is one statement whose row count is the
 import json
 import secrets
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS request (
     attempt INTEGER NOT NULL, since REAL NOT NULL, status INTEGER, body TEXT,
     PRIMARY KEY (client_id, key));
 CREATE INDEX IF NOT EXISTS request_since ON request (since);
-CREATE TABLE IF NOT EXISTS approval (gid TEXT PRIMARY KEY, client_id TEXT NOT NULL, key TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS approval (id TEXT PRIMARY KEY, client_id TEXT NOT NULL, key TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS approval_key ON approval (client_id, key);
 """
 # What a file of an earlier version lacks.
@@ -53,6 +53,10 @@ class InProgress(Exception):
     """The same request is being worked on right now."""
 
 
+class ApprovalBound(Exception):
+    """The approval stands for the request under another key."""
+
+
 class UnknownPayment(Exception):
     """This client has no such payment."""
 
@@ -61,13 +65,13 @@ class UnknownPayment(Exception):
 class Request:
     """A request that must happen once: who asks, under which key, for what.
 
-    `gid` names a person's approval, which pays once under whatever key; None for a client by itself.
+    `approval` names a person's approval, which is for one key alone; None for a client by itself.
     """
 
     client_id: str
     key: str
     fingerprint: str
-    gid: str | None = None
+    approval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,16 +101,19 @@ class Ledger:
             for column in _ADDED:
                 if column not in there:
                     db.execute(f"ALTER TABLE payment ADD COLUMN {column} TEXT")
+            if "gid" in {row["name"] for row in db.execute("PRAGMA table_info (approval)")}:
+                db.execute("ALTER TABLE approval RENAME COLUMN gid TO id")
 
     def begin(self, request: Request) -> Turn | Answer:
         """Return the turn to work on `request`, or the answer it had before.
 
-        KeyReused if its key stands for something else, InProgress if another has the turn.
+        KeyReused if its key stands for something else, ApprovalBound if its approval stands for another key,
+        InProgress if another has the turn.
         """
         now = time()
         with self._database.transaction() as db:
             db.execute(_FORGET, (now - _KEEP_SECONDS,))
-            request = _bound(db, request)
+            _check_bound(db, request)
             who = (request.client_id, request.key)
             row = db.execute("SELECT * FROM request WHERE client_id = ? AND key = ?", who).fetchone()
             if row is None:
@@ -127,6 +134,12 @@ class Ledger:
             sql = "UPDATE request SET attempt = ?, since = ? WHERE client_id = ? AND key = ?"
             db.execute(sql, (turn.attempt, now, *who))
             return turn
+
+    def refuse(self, turn: Turn, answer: Answer) -> Answer:
+        """Let `answer` be what this request is told for good, and return it."""
+        with self._database.transaction() as db:
+            _hold(db, turn)
+            return _answer(db, turn, answer)
 
     def give_back(self, turn: Turn) -> None:
         """Let the next attempt at the request begin at once, after this one failed."""
@@ -185,22 +198,17 @@ class Ledger:
         }
 
 
-def _bound(db: sqlite3.Connection, request: Request) -> Request:
-    """Return the request under the key to which its approval was bound when it was first shown."""
-    if request.gid is None:
-        return request
-    row = db.execute("SELECT client_id, key FROM approval WHERE gid = ?", (request.gid,)).fetchone()
-    if row is None:
-        return request
-    if row["client_id"] != request.client_id:
-        raise KeyReused
-    return replace(request, key=row["key"])
+def _check_bound(db: sqlite3.Connection, request: Request) -> None:
+    """The approval was bound to this key when it was first shown, or is now; ApprovalBound otherwise."""
+    row = db.execute("SELECT client_id, key FROM approval WHERE id = ?", (request.approval,)).fetchone()
+    if row is not None and (row["client_id"], row["key"]) != (request.client_id, request.key):
+        raise ApprovalBound
 
 
 def _bind(db: sqlite3.Connection, request: Request) -> None:
-    if request.gid is not None:
+    if request.approval is not None:
         sql = "INSERT INTO approval VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-        db.execute(sql, (request.gid, request.client_id, request.key))
+        db.execute(sql, (request.approval, request.client_id, request.key))
 
 
 def _whose(turn: Turn) -> tuple[str, str, int]:

@@ -22,7 +22,7 @@ from flask import Flask, Response, abort, redirect, render_template, request, ur
 from . import shop_pages
 from .issuer_client import IssuerClient, Refused, Unreachable
 from .orders import Attempt, Order, Orders
-from .payments_client import KeyTaken, PaymentRefused, PaymentsClient, TokenRefused, Unknown
+from .payments_client import KeyTaken, PaymentRefused, PaymentsClient, StepUp, TokenRefused, Unknown
 from .settings import ShopSettings
 from .shop_pages import Notice, browser
 
@@ -75,9 +75,12 @@ class Shop:
     issuer: IssuerClient
     payments: PaymentsClient
 
-    def send(self, order: Order) -> Response:
-        """Send the browser to the bank with a new attempt, or to the order if it needs none."""
-        attempt = self.orders.send(order)
+    def send(self, order: Order, step_up: dict[str, str] | None = None) -> Response:
+        """Send the browser to the bank with a new attempt, or to the order if it needs none.
+
+        `step_up` is what the payments API demands of the payer's login (RFC 9470).
+        """
+        attempt = self.orders.send(order, step_up)
         if attempt is None:
             return to_order(order.id)
         try:
@@ -89,7 +92,10 @@ class Shop:
         return see_other(url)
 
     def redeem(self, attempt: Attempt, code: str) -> None:
-        """Turn the code into a token and that into a payment; whatever happens, the order tells it."""
+        """Turn the code into a token and that into a payment; whatever happens, the order tells it.
+
+        StepUp if the API wants the payer to sign in anew first: nothing was paid then.
+        """
         order_id = attempt.order_id
         if not self.orders.take(attempt):
             return
@@ -112,6 +118,11 @@ class Shop:
         order_id = attempt.order_id
         try:
             self.orders.paid(order_id, self.payments.pay(order_id, payment_for(order_id), access_token))
+        except StepUp:
+            self.orders.failed(order_id, attempt.id, "step_up")
+            # once: an issuer that does not give what the API wants would send the payer in a circle
+            if not attempt.step_up:
+                raise
         except (TokenRefused, PaymentRefused):
             log.warning("order %s: the payment was refused", order_id)
             self.orders.failed(order_id, attempt.id, "refused")
@@ -130,7 +141,7 @@ class Shop:
             self.orders.paid(order.id, self.payments.pay(order.id, payment_for(order.id), order.token))
         except PaymentRefused:
             self.orders.failed(order.id, order.attempt, "refused")
-        except (TokenRefused, KeyTaken):
+        except (TokenRefused, KeyTaken, StepUp):
             # Nothing is left to ask with. A new approval is safe: this order's key stays the same.
             self.orders.doubted(order.id, order.attempt)
         except Unknown:
@@ -178,7 +189,11 @@ def serve_callback(app: Flask, shop: Shop) -> None:
         if "error" in answer:
             shop.orders.refused(attempt, reason_of(answer["error"]))
         elif "code" in answer:
-            shop.redeem(attempt, answer["code"])
+            try:
+                shop.redeem(attempt, answer["code"])
+            except StepUp as demanded:
+                order = shop.orders.find(browser(), attempt.order_id)
+                return to_order(attempt.order_id) if order is None else shop.send(order, demanded.parameters)
         else:
             raise Notice(400, "unknown_answer")
         return after_payment(shop, attempt.order_id)

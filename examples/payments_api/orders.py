@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS shop_order (
     attempt TEXT, token TEXT, receipt TEXT, UNIQUE (browser, basket));
 CREATE TABLE IF NOT EXISTS attempt (
     state TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES shop_order (id), created REAL NOT NULL,
-    nonce TEXT NOT NULL, code_verifier TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0);
+    nonce TEXT NOT NULL, code_verifier TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0, step_up TEXT);
 CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created);
 CREATE INDEX IF NOT EXISTS shop_order_state ON shop_order (state, since);
 """
@@ -69,6 +69,8 @@ class Attempt:
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
+    # what the API demanded of the payer's login when an earlier attempt came to pay (RFC 9470)
+    step_up: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -81,6 +83,10 @@ class Orders:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _SCHEMA)
+        with self._database.transaction() as db:
+            # a file of an earlier version
+            if "step_up" not in {row["name"] for row in db.execute("PRAGMA table_info (attempt)")}:
+                db.execute("ALTER TABLE attempt ADD COLUMN step_up TEXT")
 
     def basket_of(self, browser: str) -> int:
         """Return the number of the basket that this browser fills: one more than it has paid."""
@@ -103,16 +109,17 @@ class Orders:
         with self._database.connection() as db:
             return _order(db, "browser = ? AND id = ?", _digest(browser), order_id)
 
-    def send(self, order: Order) -> Attempt | None:
+    def send(self, order: Order, step_up: dict[str, str] | None = None) -> Attempt | None:
         """Return a new attempt to pay the order; None if it is being paid or was."""
         state, nonce, code_verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        attempt = Attempt(order.id, state, nonce, code_verifier)
+        attempt = Attempt(order.id, state, nonce, code_verifier, step_up or {})
         now = time()
         with self._database.transaction() as db:
             if not _move(db, order.id, "sent", *_free()):
                 return None
-            row = (attempt.id, order.id, now, attempt.nonce, attempt.code_verifier)
-            db.execute("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, 0)", row)
+            demanded = json.dumps(attempt.step_up)
+            row = (attempt.id, order.id, now, attempt.nonce, attempt.code_verifier, demanded)
+            db.execute("INSERT INTO attempt VALUES (?, ?, ?, ?, ?, 0, ?)", row)
         return attempt
 
     def attempt(self, browser: str, state: str) -> Attempt | None:
@@ -123,7 +130,8 @@ class Orders:
             row = db.execute(sql + " WHERE a.state = ? AND o.browser = ?", values).fetchone()
         if row is None:
             return None
-        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"])
+        step_up = json.loads(row["step_up"] or "{}")
+        return Attempt(row["order_id"], state, row["nonce"], row["code_verifier"], step_up)
 
     def take(self, attempt: Attempt) -> bool:
         """Tell whether this attempt, and no other, may now turn its code into a payment."""

@@ -18,7 +18,7 @@ _LONGEST_REMITTANCE = 140
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 REMITTANCE = "remittanceInformationUnstructured"
 DEBTOR = "debtorAccount"
-_ABOUT_APPROVAL = frozenset({"type", "actions", "locations", DEBTOR})
+_ABOUT_APPROVAL = frozenset({"type", "actions", "locations", "approval", DEBTOR})
 
 
 class InvalidBody(Exception):

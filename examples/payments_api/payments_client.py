@@ -1,5 +1,6 @@
 """What a client does at the payments API: ask for one payment, once, and understand every answer."""
 
+import re
 import weakref
 from threading import BoundedSemaphore
 from typing import Any
@@ -14,8 +15,19 @@ AT_A_TIME = 16
 PLACE_SECONDS = 5.0
 
 
+_PARAMETER = re.compile(r'(\w+)="([^"\\]*)"')
+
+
 class TokenRefused(Exception):
     """The access token does not hold (401): expired, revoked, or never good."""
+
+
+class StepUp(Exception):
+    """The payer must sign in anew, or better (RFC 9470): with these parameters of a new request."""
+
+    def __init__(self, parameters: dict[str, str]) -> None:
+        super().__init__("step-up")
+        self.parameters = parameters
 
 
 class PaymentRefused(Exception):
@@ -59,6 +71,8 @@ class PaymentsClient:
             case 201 if _is_made(body, payment):
                 return dict(body)
             case 401:
+                if parameters := step_up_of(answer.headers.get("WWW-Authenticate", "")):
+                    raise StepUp(parameters)
                 raise TokenRefused
             case 422:
                 raise KeyTaken
@@ -67,6 +81,16 @@ class PaymentsClient:
             case _:
                 # in progress, too many requests, out of order: the same question again will tell
                 raise Unknown
+
+
+def step_up_of(challenge: str) -> dict[str, str]:
+    """Return `acr_values` and `max_age` of a challenge to step up (RFC 9470 §3); of others nothing."""
+    told = dict(_PARAMETER.findall(challenge))
+    if told.get("error") != "insufficient_user_authentication":
+        return {}
+    wanted = {name: told[name] for name in ("acr_values", "max_age") if name in told}
+    fine = re.fullmatch("[0-9]{1,9}", wanted.get("max_age", "0")) and len(wanted.get("acr_values", "")) < 300
+    return wanted if fine else {}
 
 
 def _is_made(body: Any, payment: dict[str, Any]) -> bool:

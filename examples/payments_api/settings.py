@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from authserver.resource_server import Authentication
+
 DEFAULT_AUDIENCE = "http://127.0.0.1:8001/payments"
 NAME = "payments"
+
+
+STEP_UP = Authentication(("phr", "urn:authserver:acr:mfa"), 300)
 
 
 class SettingsError(Exception):
@@ -23,6 +28,9 @@ class Settings:
     client_secret: str = field(repr=False)
     audience: str = DEFAULT_AUDIENCE
     database: Path = Path("instance/payments.db")
+    # what a person's payment of more than so many cents demands (RFC 9470)
+    step_up_over: int = 100_000
+    step_up: Authentication = STEP_UP
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from plugins.factors import fresh_code, give_apps
+
 from .browsers import answer, first_account, forms
 from .wire import USUAL, Reply
 
@@ -35,6 +37,10 @@ def code(
     """The parameters of an authorization response with a code; who must log in does, who is asked allows."""
     place = {"browser": browser or user, "address": address}
     asked = {"send": "GET /authorize", "base": "AZ", "client": client, "set": changes or {}}
+    if "authorization_details" in (changes or {}):
+        # a payment is approved by an authenticator app
+        run.person(user)
+        give_apps(run.world.services)
     reply = run.send(ANYWHERE, **asked, follow=True, **place)
     for _ in range(3):
         if (found := answer(reply)) is not None:
@@ -68,8 +74,18 @@ def tokens(
 def _go_on(run: Run, user: str, reply: Reply, place: dict[str, str]) -> Reply:
     if "/login" in forms(reply):
         return _submit_login(run, user, ANYWHERE | {"audit": ["login.succeeded"]}, place, follow=True)
+    if "/mfa" in forms(reply):
+        fill = {"code": app_code(run, user)}
+        return run.send(ANYWHERE, send="POST /mfa", fill=fill, follow=True, **place)
     fill = {"decision": "approve"} | first_account(reply)
+    if 'name="code"' in reply.text:
+        fill["code"] = app_code(run, user)
     return run.send(ANYWHERE, send="POST /consent", fill=fill, follow=True, **place)
+
+
+def app_code(run: Run, user: str = "alice") -> str:
+    """What the person's authenticator app says, as if they had not used it before."""
+    return fresh_code(run.world.services, run.person(user).user_id)
 
 
 def _submit_login(

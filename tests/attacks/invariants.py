@@ -67,7 +67,8 @@ SERVED = {
     "token.issued", "introspection.ok", "token.revoked", "revocation.noop", "authz.interaction",
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
-    "token.family.revoked", "user.link.made", "client.keys.refreshed", "client.registered",
+    "token.family.revoked", "mfa.succeeded", "payment.approved", "user.link.made",
+    "client.keys.refreshed", "client.registered",
     "registration.created", "registration.read", "registration.updated", "registration.deleted",
 }  # fmt: skip
 # RFC 6749 §5.2

@@ -12,7 +12,18 @@ from playwright.sync_api import Browser, Page, expect
 
 from authserver.login.totp import code_at, step_at
 
-from .acts import PAY, SHOP, TO_SEE_ACCOUNTS, button, buy, check_out, heading, reach_approval, sign_in
+from .acts import (
+    SHOP,
+    TO_SEE_ACCOUNTS,
+    arrive_on_a_new_device,
+    button,
+    buy,
+    check_out,
+    heading,
+    pay,
+    reach_approval,
+    sign_in,
+)
 from .merchant import NAME, PAYMENT
 from .stage import Stage
 
@@ -101,7 +112,7 @@ def approve_payment(page: Page, stage: Stage) -> None:
 @page_of("Receipt")
 def receipt(page: Page, stage: Stage) -> None:
     approve_payment(page, stage)
-    button(page, re.compile("^Pay ")).click()
+    pay(page, stage, "alice")
 
 
 @page_of("Payment not made")
@@ -131,7 +142,7 @@ def expired(page: Page, stage: Stage) -> None:
 @page_of("This request was answered already")
 def answered(page: Page, stage: Stage) -> None:
     reach_approval(page, stage)
-    button(page, PAY).click()
+    pay(page, stage)
     expect(heading(page, "Receipt")).to_be_visible()
     page.go_back()
 
@@ -157,7 +168,7 @@ def foreign(page: Page, stage: Stage) -> None:
 def going_back(page: Page, stage: Stage) -> None:
     page.route("**/form_post.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
     reach_approval(page, stage, query="?response_mode=form_post")
-    button(page, PAY).click()
+    pay(page, stage)
 
 
 @page_of("This page is out of date")
@@ -197,9 +208,10 @@ def link_over(page: Page, stage: Stage) -> None:
 def account(page: Page, stage: Stage) -> None:
     name = stage.newcomer()
     _sign_in_elsewhere(page, stage, name)
+    stage.give_app(name)
     buy(page, stage)
     sign_in(page, stage, name)
-    button(page, re.compile("^Pay ")).click()
+    pay(page, stage, name)
     expect(heading(page, "Receipt")).to_be_visible()
     check_out(page, stage, TO_SEE_ACCOUNTS)
     button(page, "Allow").click()
@@ -343,6 +355,34 @@ def second_factor(page: Page, stage: Stage) -> None:
     name = stage.newcomer()
     stage.demand_a_factor(name)
     sign_in(page, stage, name)
+
+
+@page_of("A new password")
+def password_forgot(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login")
+    page.get_by_role("link", name="Forgot your password?").click()
+
+
+@page_of("Look into your mails", pictured=False)
+def password_asked_for(page: Page, stage: Stage) -> None:
+    password_forgot(page, stage)
+    page.get_by_label("User name or e-mail").fill("nobody")
+    button(page, "Send me a link").click()
+
+
+@page_of("A device that is new here")
+def confirm_device(page: Page, stage: Stage) -> None:
+    arrive_on_a_new_device(page, stage, stage.newcomer())
+    button(page, re.compile("^Send a code by mail")).click()
+    expect(page.get_by_label("Code that was sent to you")).to_be_visible()
+
+
+@page_of("A device that is new here", pictured=False)
+def confirm_device_refused(page: Page, stage: Stage) -> None:
+    confirm_device(page, stage)
+    page.get_by_label("Code that was sent to you").fill("12345678")
+    button(page, "Go on").click()
+    expect(page.get_by_role("alert")).to_be_visible()
 
 
 @page_of("Change your password")

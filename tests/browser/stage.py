@@ -19,12 +19,15 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from plugins.app import WIDE_LIMITS
+from plugins.factors import fresh_code, give_app
 from plugins.people import PASSWORD, add_user
+from postbox import Arrived, Mailbox
 from services import free_port
 
-from authserver import crypto
+from authserver import acr, crypto
 from authserver.app import create_app, services_of
 from authserver.config import Settings
+from authserver.login.session_view import Login
 
 from .merchant import NAME, Merchant
 
@@ -44,6 +47,9 @@ SETTINGS = {
 class Stage:
     """``authserver demo run`` with limits that no test reaches, and the same database in this process."""
 
+    # who has an authenticator app, besides alice: they are asked for its code at every login
+    apps = frozenset({"dora", "fred"})
+
     def __init__(self, directory: Path) -> None:
         # the demo is started in ``directory``, as people do in the project's folder: pages name its files so
         self.directory = directory / "instance"
@@ -59,6 +65,10 @@ class Stage:
         policy = directory / "policy.toml"
         policy.write_text('[[rule]]\ngroups = ["careful"]\nacr = "urn:authserver:acr:mfa"\n')
         self.environment["AUTHSERVER_FACTOR_POLICY"] = str(policy)
+        self.mailbox = Mailbox()
+        self.mailbox.__enter__()
+        mails = self.mailbox.settings(smtp_host="127.0.0.1")
+        self.environment |= {f"AUTHSERVER_{name.upper()}": str(value) for name, value in mails.items()}
         self._used: Counter[str] = Counter()
         self.log = directory / "demo.log"
         with self.log.open("wb") as log:
@@ -89,6 +99,8 @@ class Stage:
         self.merchant.__enter__()
         for name in ("dora", "emil", "fred"):
             add_user(self.services, name)
+        for name in sorted(self.apps):
+            self.give_app(name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,6 +113,19 @@ class Stage:
     def origins(self) -> set[str]:
         """Where a browser may go; anything else is an asset or a leak."""
         return {self.issuer, self.shop, self.merchant.shop, self.merchant.receipts}
+
+    def give_app(self, username: str) -> None:
+        """The person has an authenticator app from now on."""
+        give_app(self.services, self._id_of(username))
+
+    def code(self, username: str) -> str:
+        """What the person's authenticator app says, as if they had not used it before."""
+        return fresh_code(self.services, self._id_of(username))
+
+    def _id_of(self, username: str) -> str:
+        user = self.services.users.find(username)
+        assert user is not None
+        return user.user_id
 
     def password(self, username: str) -> str:
         """The password of a person, made up by the demo for its own."""
@@ -142,6 +167,24 @@ class Stage:
             )
         return f"{self.shop}/shop/orders/{order_id}"
 
+    def mail_to(self, username: str, subject: str) -> Arrived:
+        """The newest mail of this subject to the person, once it has arrived."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            for one in reversed(self.mailbox.arrived):
+                if (one.envelope_to, one.subject) == ([f"{username}@example.com"], subject):
+                    return one
+            assert time.monotonic() < deadline, [one.subject for one in self.mailbox.arrived]
+            time.sleep(0.05)
+
+    def new_device(self, username: str) -> str:
+        """The cookie of a session of somebody who has the password right, on a device that is new."""
+        user = self.services.users.find(username)
+        assert user is not None
+        login = Login(user.user_id, acr.PASSWORD, ("pwd",), "127.0.0.1", "", confirm=True)
+        with self.services.database.writing() as connection:
+            return self.services.sessions.start_in(connection, login)
+
     def _unused(self, name: str) -> str:
         """A user name that nobody has: greta, greta2, …"""
         self._used[name] += 1
@@ -180,6 +223,7 @@ class Stage:
 
     def _stop(self) -> None:
         """Ctrl-C."""
+        self.mailbox.__exit__()
         os.killpg(self._process.pid, signal.SIGINT)
         try:
             self._process.wait(timeout=20)

@@ -6,14 +6,19 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from shopping import CALLBACK, Buyer, Market, heading, words
+from sqlalchemy import update
 from werkzeug import Response
 
+from authserver.db import table_of
+from authserver.models.session import Session
+from authserver.resource_server import Authentication
 from examples.payments_api.issuer_client import IssuerClient
 from examples.payments_api.orders import Orders
 from examples.payments_api.payments_client import PaymentsClient
@@ -26,7 +31,7 @@ NOTHING = "Nothing was paid"
 def open_market(tmp_path: Path, sqlite_template: Path) -> Iterator[Callable[..., Market]]:
     markets: list[Market] = []
 
-    def make(**values: str) -> Market:
+    def make(**values: Any) -> Market:
         markets.append(Market(tmp_path, **values).open(sqlite_template))
         return markets[-1]
 
@@ -544,6 +549,39 @@ def test_orders_that_were_never_paid_are_forgotten_in_time(market: Market, alice
     assert alice.get(path).status_code == 404
 
 
+@pytest.mark.spec("RFC 9470", "4")
+def test_the_shop_follows_when_the_api_wants_the_payer_to_sign_in_anew(
+    open_market: Callable[..., Market],
+) -> None:
+    market = open_market(api={"step_up_over": 2000})
+    alice = Buyer(market)
+    asked = alice.checkout()
+    # she signed in long ago, and went on from page to page
+    with market.services.database.writing() as connection:
+        sessions = table_of(Session)
+        connection.execute(update(sessions).values(auth_time=sessions.c.auth_time - 600))
+    sent = alice.client.get(alice.decide(asked))
+    assert market.payments() == []
+    query = parse_qs(urlsplit(sent.headers["Location"]).query)
+    assert (query["max_age"], query["acr_values"]) == (["300"], ["phr urn:authserver:acr:mfa"])
+    assert heading(alice.follow(sent)) == "Sign in"
+    receipt = alice.get(alice.decide(alice.at_bank(sent)))
+    assert heading(receipt) == "Receipt"
+    assert len(market.payments()) == 1
+    alice.close()
+
+
+def test_a_bank_that_does_not_step_up_sends_nobody_in_a_circle(open_market: Callable[..., Market]) -> None:
+    market = open_market(api={"step_up_over": 2000, "step_up": Authentication(("unheard-of",))})
+    alice = Buyer(market)
+    again = alice.at_bank(alice.client.get(alice.decide(alice.checkout())))
+    page = alice.get(alice.decide(again))
+    assert "asks you to sign in once more" in words(page)
+    assert NOTHING in words(page)
+    assert market.payments() == []
+    alice.close()
+
+
 def test_receipts_may_live_on_another_host(open_market: Callable[..., Market]) -> None:
     market = open_market(receipt_base="http://127.0.0.2:9/receipts")
     alice = Buyer(market)
@@ -602,7 +640,8 @@ def test_the_demo_app_gets_a_token_on_any_port_of_its_own_device_without_a_secre
     }
     login = alice.get(f"{market.issuer.url}/authorize?{urlencode(asked)}")
     secret = {"username": "alice", "password": market.password("alice")}
-    consent = alice.follow(alice.submit(login, "/login", **secret))
+    step = alice.follow(alice.submit(login, "/login", **secret))
+    consent = alice.follow(alice.submit(step, "/mfa", code=market.code("alice")))
     assert "Demo app" in words(consent)
     answer = alice.submit(consent, "/consent", decision="approve").headers["Location"]
     assert answer.startswith(f"{callback}?code=")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,7 +22,10 @@ from resource_server.fake_issuer import FakeIssuer, Reply, Seen
 from resource_server.signing import claims
 from werkzeug.test import Client, TestResponse
 
+from authserver.resource_server import PaymentApproval, PaymentApprovals
+from authserver.resource_server.replay.sqlite import SqliteReplayStore
 from examples.payments_api.app import create_app
+from examples.payments_api.payments_client import step_up_of
 from examples.payments_api.settings import DEFAULT_AUDIENCE, Settings, SettingsError
 
 ROOT = Path(__file__).parents[2]
@@ -422,11 +426,15 @@ ORDERED_IBAN = "DE89370400440532013000"
 
 def approved(**changes: Any) -> dict[str, Any]:
     """ORDER as a person approved it."""
-    return {"type": "payment_initiation", **ORDER, "debtorAccount": {"iban": DEBTOR}, **changes}
+    approval = {"id": "evidence-1", "digest": "digest-1"}
+    usual = {**ORDER, "debtorAccount": {"iban": DEBTOR}, "approval": approval}
+    return {"type": "payment_initiation", **usual, **changes}
 
 
-def persons_token(issuer: Issuer, gid: str = "gid-1", sub: str = "alice", **changes: Any) -> str:
-    return issuer.token(**{"sub": sub, "gid": gid, "authorization_details": [approved()], **changes})
+def persons_token(issuer: Issuer, number: int = 1, sub: str = "alice", **changes: Any) -> str:
+    """A token of the person's approval of this number."""
+    details = [approved(approval={"id": f"evidence-{number}", "digest": f"digest-{number}"})]
+    return issuer.token(**{"sub": sub, "gid": f"gid-{number}", "authorization_details": details, **changes})
 
 
 def test_a_person_pays_what_they_approved_from_the_account_that_they_chose(
@@ -458,17 +466,24 @@ NOT_APPROVED: dict[str, list[dict[str, Any]]] = {
     "another action": [approved(actions=["status"])],
     "an unknown member": [approved(requestedExecutionDate="2030-01-01")],
     "a broken account": [approved(debtorAccount={"iban": "x"})],
+    "several payments": [approved(), approved(approval={"id": "evidence-2", "digest": "x"})],
+    "an approval without a name": [approved(approval={"digest": "x"})],
+    "an approval that is no object": [approved(approval="evidence-1")],
+    "an approval with a name of no length": [approved(approval={"id": "", "digest": "x"})],
     "locations that are no list": [approved(locations=7)],
     "a location that is no list": [approved(locations=DEFAULT_AUDIENCE)],
 }
 
 
-@pytest.mark.parametrize("name", [*NOT_APPROVED, "no details at all", "no approval's name"])
+UNNAMED = {name: value for name, value in approved().items() if name != "approval"}
+
+
+@pytest.mark.parametrize("name", [*NOT_APPROVED, "no details at all", "no approval at all"])
 def test_a_persons_token_pays_nothing_that_was_not_approved(
     client: Client, issuer: Issuer, settings: Settings, name: str
 ) -> None:
-    others = {"no details at all": {"authorization_details": ...}, "no approval's name": {"gid": ...}}
-    changes = others.get(name) or {"authorization_details": NOT_APPROVED[name]}
+    others: dict[str, Any] = {"no details at all": ..., "no approval at all": [UNNAMED]}
+    changes = {"authorization_details": others[name] if name in others else NOT_APPROVED[name]}
     refused = post(client, persons_token(issuer, **changes))
     assert (refused.status_code, refused.json["error"]) == (403, "insufficient_scope")
     assert refused.json["error_description"] == (
@@ -488,13 +503,17 @@ def test_the_payers_part_of_an_approval_is_not_ordered(
 def test_an_approval_pays_once_under_whatever_key(client: Client, issuer: Issuer, settings: Settings) -> None:
     first = post(client, persons_token(issuer), key="key-1")
     assert first.status_code == 201
-    # another token of the same approval, as a refresh gives it, and other keys
-    for key in ("key-1", "key-2", "key-3"):
-        again = post(client, persons_token(issuer), key=key)
-        assert (again.status_code, again.json) == (201, first.json)
-        assert again.headers["Idempotent-Replayed"] == "true"
+    # another token of the same approval, as a refresh gives it, asks what became of it
+    again = post(client, persons_token(issuer), key="key-1")
+    assert (again.status_code, again.json) == (201, first.json)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    # under another key it were another payment
+    for key in ("key-2", "key-3"):
+        refused = post(client, persons_token(issuer), key=key)
+        assert (refused.status_code, refused.json["error"]) == (403, "insufficient_scope")
+        assert refused.json["error_description"] == "The approval of this payment was used before"
     # another approval is another payment
-    assert post(client, persons_token(issuer, "gid-2"), key="key-4").json["id"] != first.json["id"]
+    assert post(client, persons_token(issuer, 2), key="key-4").json["id"] != first.json["id"]
     assert count(settings, "payment") == 2
 
 
@@ -505,7 +524,7 @@ def test_an_approval_pays_once_however_many_keys_race(
     racing = Client(create_app(settings, bank=lambda payment_id, _payment: asked.append(payment_id)))
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: post(racing, persons_token(issuer), key=f"key-{n}"), range(32)))
-    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert {answer.status_code for answer in answers} <= {201, 403, 409}
     assert len({answer.json["id"] for answer in answers if answer.status_code == 201}) == 1
     assert len(asked) == count(settings, "payment") == 1
 
@@ -522,7 +541,8 @@ def test_an_approval_pays_once_after_a_bank_that_failed_and_with_another_key(
 
     client = Client(create_app(settings, bank=failing_bank))
     assert post(client, persons_token(issuer), key="key-1").status_code == 500
-    assert post(client, persons_token(issuer), key="key-2").status_code == 201
+    assert post(client, persons_token(issuer), key="key-2").status_code == 403
+    assert post(client, persons_token(issuer), key="key-1").status_code == 201
     # the bank was asked twice for one and the same payment
     assert len(asked) == 2
     assert len(set(asked)) == 1
@@ -537,8 +557,8 @@ def test_an_approval_is_remembered_longer_than_keys(
     connection.execute("UPDATE request SET since = since - 400 * 86400")
     connection.commit()
     connection.close()
-    for key in ("key-1", "key-3"):
-        assert post(client, persons_token(issuer), key=key).json == first.json
+    assert post(client, persons_token(issuer), key="key-1").json == first.json
+    assert post(client, persons_token(issuer), key="key-3").status_code == 403
     # a client's own key is free again after a day
     assert post(client, issuer.token(), order("6.00"), key="key-2").status_code == 201
     assert count(settings, "payment") == 3
@@ -547,13 +567,14 @@ def test_an_approval_is_remembered_longer_than_keys(
 def test_a_second_approval_under_the_same_key_pays_no_second_time(
     client: Client, issuer: Issuer, settings: Settings
 ) -> None:
-    first = post(client, persons_token(issuer, "gid-1"), key="order-7")
-    elsewhere = [approved(debtorAccount={"iban": "DE89370400440532013000"})]
-    second = persons_token(issuer, "gid-2", authorization_details=elsewhere)
+    first = post(client, persons_token(issuer), key="order-7")
+    named = {"id": "evidence-2", "digest": "digest-2"}
+    elsewhere = [approved(debtorAccount={"iban": "DE89370400440532013000"}, approval=named)]
+    second = persons_token(issuer, 2, authorization_details=elsewhere)
     again = post(client, second, key="order-7")
     assert (again.status_code, again.json) == (201, first.json)
     # and the approval that was shown for it is used up with it
-    assert post(client, second, key="order-8").json == first.json
+    assert post(client, second, key="order-8").status_code == 403
     assert count(settings, "payment") == 1
 
 
@@ -561,18 +582,18 @@ def test_a_key_of_one_person_is_not_answered_to_another(
     client: Client, issuer: Issuer, settings: Settings
 ) -> None:
     post(client, persons_token(issuer), key="order-7")
-    for other in (persons_token(issuer, "gid-2", "bob"), issuer.token()):
+    for other in (persons_token(issuer, 2, "bob"), issuer.token()):
         refused = post(client, other, key="order-7")
         assert (refused.status_code, refused.json["error"]) == (422, "idempotency_key_reused")
     # the approval is not used up by that
-    assert post(client, persons_token(issuer, "gid-2", "bob"), key="order-8").status_code == 201
+    assert post(client, persons_token(issuer, 2, "bob"), key="order-8").status_code == 201
     assert count(settings, "payment") == 2
 
 
 def test_a_person_sees_and_refunds_their_own_payments_and_the_client_all(
     client: Client, issuer: Issuer
 ) -> None:
-    alice, bob, shop = persons_token(issuer), persons_token(issuer, "gid-2", "bob"), issuer.token()
+    alice, bob, shop = persons_token(issuer), persons_token(issuer, 2, "bob"), issuer.token()
     of_alice = post(client, alice, key="key-1").headers["Location"]
     of_shop = post(client, shop, order("1.00"), key="key-2").headers["Location"]
     seen = {
@@ -604,6 +625,46 @@ def test_a_ledger_of_an_earlier_version_is_read_on(settings: Settings, issuer: I
     assert get(client, issuer.token(), "/payments/old").json["creditorName"] == "Muster GmbH"
     assert get(client, persons_token(issuer), "/payments/old").status_code == 404
     assert post(client, persons_token(issuer)).status_code == 201
+
+
+def test_an_approval_that_was_used_elsewhere_pays_nothing_here_and_never_will(
+    client: Client, issuer: Issuer, settings: Settings
+) -> None:
+    # another API of the bank shares the store, and not this ledger
+    store = SqliteReplayStore(settings.database.with_name("approvals.db"))
+    PaymentApprovals(store).use(PaymentApproval("evidence-1", "digest-1", {}))
+    store.close()
+    for _ in range(2):
+        refused = post(client, persons_token(issuer))
+        assert (refused.status_code, refused.json["error"]) == (403, "insufficient_scope")
+    assert count(settings, "payment") == 0
+
+
+def test_much_money_takes_a_person_who_has_just_proved_who_they_are(
+    settings: Settings, issuer: Issuer
+) -> None:
+    client = Client(create_app(replace(settings, step_up_over=1000)))
+    strong, now = "urn:authserver:acr:mfa", int(time.time())
+    for acr, auth_time in (
+        (strong, now - 400),
+        ("urn:authserver:acr:password", now),
+        (..., now),
+        (strong, ...),
+    ):
+        refused = post(client, persons_token(issuer, acr=acr, auth_time=auth_time))
+        challenge = refused.headers["WWW-Authenticate"]
+        assert (refused.status_code, refused.json["error"]) == (401, "insufficient_user_authentication")
+        assert f'acr_values="phr {strong}", max_age="300"' in challenge
+        assert step_up_of(challenge) == {"acr_values": f"phr {strong}", "max_age": "300"}
+    assert count(settings, "approval") == 0
+    # the same approval pays once the person has done so, and little money always
+    assert post(client, persons_token(issuer, acr=strong, auth_time=now)).status_code == 201
+    small = {"instructedAmount": {"amount": "10.00", "currency": "EUR"}}
+    named = approved(**small, approval={"id": "evidence-2", "digest": "x"})
+    token = persons_token(issuer, 2, authorization_details=[named])
+    assert post(client, token, {**ORDER, **small}, key="key-2").status_code == 201
+    # a client for itself is nobody who could sign in
+    assert post(client, issuer.token(), key="key-3").status_code == 201
 
 
 def test_a_token_for_approved_payments_makes_no_other(client: Client, issuer: Issuer) -> None:

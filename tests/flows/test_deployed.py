@@ -98,7 +98,7 @@ def test_payments_stay_closed_in_production_without_a_second_factor(deployed: De
         given, _ = Surfer(http).code(scope="openid", authorization_details=details)
     assert given["error"] == "invalid_authorization_details"
     assert "authorization_details_types_supported" not in known
-    assert deployed.world.events("authz.rejected")[-1]["reason"] == "rar_sca"
+    assert deployed.world.events("authz.rejected")[-1]["reason"] == "rar_no_accounts"
 
 
 @pytest.mark.spec("RFC 9325", "3.1.1")

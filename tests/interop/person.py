@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,8 @@ class Person:
     issuer: str
     username: str = "alice"
     password: str = PASSWORD
+    # what an authenticator app says
+    code: Callable[[], str] = str
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +40,8 @@ class Person:
         if page.url.path == "/login":
             page = self._submit(page, "/login", username=self.username, password=self.password)
         if page.url.path == "/consent":
-            page = self._submit(page, "/consent", decision="approve", **_account(page.text))
+            given = _account(page.text) | ({"code": self.code()} if 'name="code"' in page.text else {})
+            page = self._submit(page, "/consent", decision="approve", **given)
         assert page.status_code == 303, (page.status_code, page.text)
         return str(page.headers["Location"])
 

@@ -10,6 +10,8 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from fleet import Fleet
 from plugins.app import ACCOUNTS
+from plugins.factors import fresh_code, give_app
+from plugins.people import add_user
 
 from authserver import crypto
 
@@ -38,20 +40,29 @@ def client_of(issuer: Fleet, method: str, scope: str) -> OAuth2Session:
     )
 
 
-def tokens_for(issuer: Fleet, client: OAuth2Session, **parameters: Any) -> dict[str, Any]:
-    """What the client gets after alice has allowed it."""
+def tokens_for(
+    issuer: Fleet, client: OAuth2Session, username: str = "alice", **parameters: Any
+) -> dict[str, Any]:
+    """What the client gets after the person has allowed it."""
     verifier = crypto.random_token()
     server = issuer.server.issuer
     url, state = client.create_authorization_url(
         f"{server}/authorize", code_verifier=verifier, nonce="N-1", **parameters
     )
-    with Person(server) as alice:
-        answer = alice.allow(url)
+    with Person(server, username, code=lambda: code_of(issuer, username)) as person:
+        answer = person.allow(url)
     return dict(
         client.fetch_token(
             f"{server}/token", authorization_response=answer, state=state, code_verifier=verifier
         )
     )
+
+
+def code_of(issuer: Fleet, username: str) -> str:
+    """What the person's authenticator app says."""
+    user = issuer.services.users.find(username)
+    assert user is not None
+    return fresh_code(issuer.services, user.user_id)
 
 
 def introspect(issuer: Fleet, api: str, token: str) -> dict[str, Any]:
@@ -100,10 +111,13 @@ def test_a_code_is_worth_nothing_with_another_verifier(issuer: Fleet) -> None:
 
 
 def test_a_payment_is_told_to_its_api_as_it_was_approved(issuer: Fleet) -> None:
+    give_app(issuer.services, add_user(issuer.services, "paula"))
     with client_of(issuer, "client_secret_basic", "payments:initiate") as client:
-        tokens = tokens_for(issuer, client, authorization_details=json.dumps([PAYMENT]))
+        tokens = tokens_for(issuer, client, "paula", authorization_details=json.dumps([PAYMENT]))
     (approved,) = tokens["authorization_details"]
-    assert {name: value for name, value in approved.items() if name != "debtorAccount"} == PAYMENT
+    added = {"debtorAccount", "approval"}
+    assert {name: value for name, value in approved.items() if name not in added} == PAYMENT
+    assert approved["approval"].keys() == {"id", "digest"}
     assert approved["debtorAccount"]["iban"]
     told = introspect(issuer, "rs_payments", tokens["access_token"])
     assert told["authorization_details"] == [approved]

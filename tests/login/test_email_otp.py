@@ -192,7 +192,7 @@ def test_a_code_goes_by_text_message_to_the_number_on_record(
     with Receiver() as service:
         world = make_world(**mailbox.settings(sms_url=service.uri, sms_token_file=token))
         add_user(world.services, "alice")
-        world.services.users.set_phone(alice_of(world).user_id, "+49 (151) 2345-6789")
+        world.services.contacts.set_phone(alice_of(world).user_id, "+49 (151) 2345-6789")
         user = alice_of(world)
         assert world.services.email_otp.channels(user) == ["mail", "sms"]
         assert world.services.email_otp.send(user, "one", "recovery", "sms") is Sent.SENT
@@ -224,7 +224,7 @@ def test_what_the_service_of_text_messages_answers_decides_on_another_try(
     with Receiver(status) as service:
         world = make_world(sms_url=service.uri)
         add_user(world.services, "alice")
-        world.services.users.set_phone(alice_of(world).user_id, "+4915123456789")
+        world.services.contacts.set_phone(alice_of(world).user_id, "+4915123456789")
         assert world.services.email_otp.send(alice_of(world), "one", "x", "sms") is Sent.SENT
         assert world.services.mail.deliver() == 0
     assert [(e["reason"], e["detail"]["over"]) for e in world.events("mail.failed")] == [(reason, over)]

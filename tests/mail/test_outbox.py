@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,7 +20,7 @@ from sqlalchemy import select, update
 
 from authserver.appearance import LANGUAGES
 from authserver.db import table_of
-from authserver.jobs import Jobs
+from authserver.jobs import Job, Jobs
 from authserver.mail import TEMPLATES
 from authserver.mail.outbox import DELAYS, MOST_WAITING
 from authserver.models.outbox import Outbox
@@ -216,6 +219,14 @@ def test_the_address_that_a_person_had_can_be_told(posting: World, mailbox: Mail
     assert arrived.text.startswith("Hello,\n")
 
 
+def test_no_other_mail_goes_to_an_address_that_is_given(posting: World) -> None:
+    for template in TEMPLATES.keys() - {"account_erased", "email_changed", "email_confirm"}:
+        values = dict.fromkeys(TEMPLATES[template].needs, "x")
+        with pytest.raises(ValueError, match="not to addresses"):
+            queue(posting, template, recipient="eve@evil.example", **values)
+    assert rows(posting) == []
+
+
 def test_a_person_for_whom_too_many_wait_gets_no_more(posting: World) -> None:
     for _ in range(MOST_WAITING):
         assert queue(posting, "password_changed")
@@ -314,6 +325,35 @@ def test_a_server_that_says_nothing_is_given_up_in_time(make_world: Callable[...
     assert [e["reason"] for e in world.events("mail.failed")] == ["unreachable"]
 
 
+def test_a_server_that_drips_is_given_up_in_time(make_world: Callable[..., World]) -> None:
+    """Each byte is in time, and the line never ends."""
+    stop = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            while not stop.wait(0.2):
+                connection.sendall(b"2")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        port = listening.getsockname()[1]
+        values = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_security": "none", "smtp_timeout": 1}
+        world = make_world(**values, mail_from=FROM)
+        add_user(world.services, "alice")
+        queue(world, "password_changed")
+        with ThreadPoolExecutor(1) as pool:
+            delivering = pool.submit(world.services.mail.deliver)
+            try:
+                # three seconds, and room for a busy machine; without an end it would go on for hours
+                assert delivering.result(timeout=60) == 0
+            finally:
+                stop.set()
+                thread.join()
+    assert [e["reason"] for e in world.events("mail.failed")] == ["unreachable"]
+
+
 def test_of_many_workers_one_sends_a_mail(posting: World, mailbox: Mailbox) -> None:
     for _ in range(6):
         queue(posting, "password_changed")
@@ -340,10 +380,31 @@ def test_no_transaction_is_open_while_a_mail_is_sent(
     assert out == [0]
 
 
-def test_mails_have_a_thread_of_their_own(posting: World) -> None:
-    jobs = Jobs(posting.services)
-    jobs.start()
-    try:
-        assert {thread.name for thread in jobs._threads} == {"jobs", "calls", "mails"}
-    finally:
-        jobs.stop()
+def test_while_a_server_says_nothing_every_other_job_goes_on(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authserver.jobs.TICK", 0.01)
+    done: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        world = make_world(
+            smtp_host="127.0.0.1", smtp_port=port, smtp_security="none", mail_from=FROM, smtp_timeout=60
+        )
+        add_user(world.services, "alice")
+        queue(world, "password_changed")
+        jobs = Jobs(world.services)
+        jobs.calls = (Job("call", 0, lambda: done.append(1)),)
+        jobs.start()
+        try:
+            # the mail is on its way, and will be for a minute
+            connection, _ = silent.accept()
+            before = len(done)
+            deadline = time.monotonic() + 30
+            while len(done) < before + 5 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert len(done) >= before + 5
+            assert world.token().status_code == 200
+            assert world.services.mail.waiting().count == 1
+        finally:
+            connection.close()
+            jobs.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,8 @@ def test_without_a_server_the_dev_profile_writes_files_that_their_owner_reads(wo
     alice = add_user(world.services, "alice")
     for number in range(FILES_KEPT + 2):
         with world.services.database.writing() as connection:
-            world.services.mail.queue_in(connection, alice, "email_code", {"code": f"{number:06}"}, "de")
+            link = f"http://localhost:8000/enrol?token={number:043}"
+            world.services.mail.queue_in(connection, alice, "reset_link", {"link": link}, "de")
         assert world.services.mail.deliver() == 1
     folder = world.services.settings.instance_dir / "mail"
     files = list(folder.iterdir())
@@ -98,7 +100,8 @@ def test_without_a_server_the_dev_profile_writes_files_that_their_owner_reads(wo
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     text = files[0].read_text("utf-8")
     assert "To: alice@example.com" in text
-    assert "Er gilt 10 Minuten lang" in text
+    # as it is to be read and copied
+    assert re.search(r"Setzen Sie es .* 30 Minuten: http://localhost:8000/enrol\?token=[0-9]{43}\n", text)
 
 
 @on_sqlite

@@ -10,8 +10,8 @@ from authlib.oidc.core import UserInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authserver import acr
-from authserver.oauth import claims, claims_request, strict_json
+from authserver import acr, strict_json
+from authserver.oauth import claims, claims_request
 from authserver.oauth.claims_request import ClaimsRequest, Malformed
 
 NOTHING = ClaimsRequest((), (), None, (), ())

@@ -388,14 +388,16 @@ def test_operators_say_which_scopes_need_details(asking: Asking) -> None:
     assert ask(browser, scope="payments:initiate").headers["Location"].startswith("/authorize/resume")
 
 
-def test_production_opens_no_payment_without_a_second_factor(asking: Asking) -> None:
+def test_production_opens_no_payment_before_it_knows_whose_accounts_are_whose(asking: Asking) -> None:
     settings = asking.world.services.settings
     assert settings.payments_open
     assert not settings.model_copy(update={"profile": "production"}).payments_open
+    bank = {"profile": "production", "accounts_url": "https://bank.example/accounts"}
+    assert settings.model_copy(update=bank).payments_open
     object.__setattr__(settings, "profile", "production")
     found = answer(ask(asking.browser(), "pay1", authorization_details=payment()), CALLBACK)
     assert found["error"] == "invalid_authorization_details"
-    assert asking.reasons() == ["rar_sca"]
+    assert asking.reasons() == ["rar_no_accounts"]
     assert payments.NoAccounts().of(asking.alice) == ()
 
 

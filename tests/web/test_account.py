@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asking import Asking, answer, decide, payment, start
 from plugins.app import Moving
+from plugins.factors import sign_in
 from plugins.people import Browser, add_user, hidden_fields
 
 from authserver.purge import purge
@@ -333,12 +334,14 @@ def test_a_payment_can_be_looked_up_for_thirteen_months(asking: Asking, moving_c
     allow(asking, browser)
     services = asking.world.services
     moving_clock.walk(396 * 86_400)
-    assert purge(services.database)["authorization"] == 1
-    browser.log_in()
+    gone = purge(services.database)
+    assert (gone["authorization"], gone["payment_evidence"]) == (1, 0)
+    sign_in(browser)
     assert "123.50\u00a0EUR" in browser.get("/account/consents").text
     moving_clock.walk(5 * 86_400)
-    assert purge(services.database)["authorization"] == 1
-    browser.log_in()
+    gone = purge(services.database)
+    assert (gone["authorization"], gone["payment_evidence"]) == (1, 1)
+    sign_in(browser)
     assert "123.50\u00a0EUR" not in browser.get("/account/consents").text
 
 

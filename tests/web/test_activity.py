@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from asking import Asking, answer, decide, payment, start
 from plugins.app import Moving
-from plugins.factors import give_totp, prove, told
+from plugins.factors import give_totp, prove, sign_in, told
 from plugins.people import PASSWORD, Browser, add_user, hidden_fields
 
 from authserver.app import services_of
@@ -41,14 +41,17 @@ def test_what_happened_is_told_in_words_with_device_place_and_time(
     pays = {"scope": "openid payments:initiate", "authorization_details": payment()}
     decide(browser, start(browser, "pay1", **pays))
     browser.submit(browser.get("/account/consents"), "/account/consents/withdraw", client_id="shop")
-    other = asking.browser(logged_in=True)
+    other = asking.browser()
+    sign_in(other)
     other.submit(other.get("/account/sessions"), "/account/sessions/end")
     page = other.get(FEED).text
     assert headings(page) == [
         "A session was ended",
+        "Second factor accepted: Authenticator app",
         "Password accepted",
         "Corner shop may do nothing for you any more",
         "You approved a payment",
+        "Second factor accepted: Authenticator app",
         "You allowed Corner shop something",
         "Password accepted",
         "A sign-in failed",

@@ -389,6 +389,7 @@ def test_no_page_says_anything_past_the_catalogues(
     browser = asking.browser(logged_in=True)
     pays = {"scope": "openid payments:initiate", "authorization_details": payment()}
     consent, receipt = start(browser, prompt="consent"), start(browser, "pay1", **pays)
+    decide(browser, receipt, code="000000x")
     decide(browser, receipt)
     stranger = asking.browser()
     invited = services.users.create("eve", "eve@example.com", "Eve")

@@ -53,10 +53,11 @@ def nothing_of_it_shows(browser: Browser, id_: str) -> None:
 
 @pytest.mark.parametrize("leave", SIGNED_OUT)
 def test_after_somebody_signed_out_their_request_is_nobodys(asking: Asking, leave: SignOut) -> None:
-    add_user(asking.world.services, "bob")
     browser = asking.browser(logged_in=True)
     asked = ask(browser)
     id_ = request_id(asked)
+    # after alice's app was made: a password is all that bob needs
+    add_user(asking.world.services, "bob")
     assert REFERENCE in follow(browser, asked).text
     leave(asking, browser)
     assert HINT not in browser.get(f"/login?request={id_}").text

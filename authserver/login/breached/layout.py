@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import Self
 
+from ...errors import Invalid
+
 MAGIC = b"authserver-breached\n"
 VERSION = 1
 BUCKET_BITS, REST_BYTES = 20, 3
@@ -23,7 +25,7 @@ TABLE_BYTES = 4 * (BUCKETS + 1)
 MOST = 2**32 - 1
 
 
-class FilterRefused(Exception):
+class FilterRefused(Invalid):
     """The file of breached passwords cannot be used; the text says why."""
 
 

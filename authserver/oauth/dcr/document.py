@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import strict_json
+from ... import strict_json
 from ..request import HTTPRequest, rejected
 from .refusals import refused
 

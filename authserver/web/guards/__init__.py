@@ -23,6 +23,7 @@ from ...oauth.response_mode import Reply
 from ...texts import Text
 from .cookies import BROWSER, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
 from .onward import HOMEWARD, Onward, as_request_id
+from .refusals import Refused, not_fresh, recovery_codes_page
 from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
@@ -30,8 +31,24 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 __all__ = [
-    "BROWSER", "HOMEWARD", "SESSION", "Onward", "as_path", "as_request_id", "come_back_to", "cookie",
-    "cookie_name", "drop_cookie", "language", "services", "set_cookie", "translated", "way_back",
+    "BROWSER",
+    "HOMEWARD",
+    "SESSION",
+    "Onward",
+    "Refused",
+    "as_path",
+    "as_request_id",
+    "come_back_to",
+    "cookie",
+    "cookie_name",
+    "drop_cookie",
+    "language",
+    "not_fresh",
+    "recovery_codes_page",
+    "services",
+    "set_cookie",
+    "translated",
+    "way_back",
 ]  # fmt: skip
 
 # Programs speak to these; everything else is a page for people.
@@ -71,17 +88,6 @@ class Rule(RuleOfWerkzeug):
         super().__init__(string, **options)
         if not head and self.methods is not None:
             self.methods.discard("HEAD")
-
-
-class Refused(Exception):
-    """A page instead of what was asked for: its status, title and text, and a ``link`` as ``page`` has it."""
-
-    def __init__(self, status: int, title: str, text: str, link: tuple[str, str] | None = None) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-        self.text = text
-        self.link = link
 
 
 def for_people() -> bool:

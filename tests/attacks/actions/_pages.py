@@ -131,8 +131,7 @@ def send(held: Browser, method: str, path: str, **headers: str) -> TestResponse:
 
 def rows_of(run: Run, answer: TestResponse) -> list[dict[str, Any]]:
     """The audit rows of the request that was answered so."""
-    request_id = answer.headers["X-Request-Id"]
-    return [row for row in run.world.events() if row["request_id"] == request_id]
+    return run.world.events(request_id=answer.headers["X-Request-Id"])
 
 
 def reasons_of(run: Run, answer: TestResponse) -> list[str]:

@@ -10,6 +10,7 @@ from unittest import mock
 from urllib.parse import urlencode
 
 from asking import CALLBACK, PAYMENT, follow, parameters
+from plugins.factors import fresh_code, give_apps
 from plugins.people import PASSWORD, Browser, hidden_fields
 from sqlalchemy import update
 from werkzeug.test import TestResponse
@@ -153,11 +154,15 @@ class Walk:
         held = self.browser
         account = DemoAccounts().of(self.user_id)[0].iban
         details = payment(creditorName=self.text, remittanceInformationUnstructured=self.text)
+        rooms = self.run.world.services
+        give_apps(rooms)
         for mode in ("query", "form_post"):
             page = self._ask(**details, state=self.text, response_mode=mode)
             assert page.status_code == 200, page.text
             held.submit(page, "/consent", decision="approve", account=self.text)
-            held.submit(page, "/consent", decision="approve", account=account)
+            held.submit(page, "/consent", decision="approve", account=account, code=self.text)
+            code = fresh_code(rooms, self.user_id)
+            held.submit(page, "/consent", decision="approve", account=account, code=code)
         page = self._ask(**details, response_mode="form_post", state=self.text)
         assert held.submit(page, "/consent", decision="deny").status_code == 200
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus, urlencode
 from asking import CALLBACK, answer, decide, follow
 from markupsafe import escape
 from plugins.app import basic
+from plugins.factors import give_apps
 from plugins.people import PASSWORD, Browser, hidden_fields
 from werkzeug.test import Client, TestResponse
 
@@ -71,6 +72,7 @@ def sql_everywhere(run: Run, payloads: list[str]) -> None:
     register(run, "shop")
     held = browser(run, "alice")
     browser(run, "alice")  # a session that the account page offers to end
+    give_apps(run.world.services)
     paid = follow(held, held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
     assert "code" in answer(decide(held, paid))
     shown = [held.get(path) for path in ("/account", "/account/password", f"/login?request={'r' * 43}")]

@@ -9,6 +9,7 @@ from typing import Any
 
 from asking import PAYMENT
 from plugins.app import PAYMENTS
+from plugins.factors import give_apps
 
 from authserver.oauth.payment import DemoAccounts
 
@@ -84,9 +85,9 @@ def shown_and_carried(run: Run, payments: list[dict[str, Any]]) -> None:
         ):  # fmt: skip
             assert str(html.escape(text)) in page.text or text in html.unescape(page.text), text
         given = _approve(run, page)
-        approved = [
-            asked | {"debtorAccount": {"iban": DemoAccounts().of(run.person("alice").user_id)[0].iban}}
-        ]
+        kept = run.world.events("payment.approved")[-1]["detail"]
+        reference = {"id": kept["evidence"], "digest": kept["digest"]}
+        approved = [asked | {"debtorAccount": {"iban": _payer(run)}, "approval": reference}]
         redeemed = _redeem(run, given["code"])
         assert redeemed.json["authorization_details"] == approved
         assert "refresh_token" not in redeemed.json
@@ -144,11 +145,15 @@ def changed_at_the_token(run: Run, client: str = "pay1") -> None:
     ):
         _not_given(run, code, text, "rar_format")
     redeemed = _redeem(run, code, authorization_details=json.dumps([dict(reversed(PAYMENT.items()))]))
-    assert redeemed.json["authorization_details"] == [paid]
+    (given,) = redeemed.json["authorization_details"]
+    assert given == paid | {"approval": given["approval"]}
     again = flows.code(run, client, changes=_details(json.dumps([PAYMENT])))["code"]
-    assert _redeem(run, again, authorization_details=json.dumps([paid])).json["authorization_details"] == [
-        paid
-    ]
+    kept = run.world.events("payment.approved")[-1]["detail"]
+    approved = paid | {"approval": {"id": kept["evidence"], "digest": kept["digest"]}}
+    _not_given(run, again, json.dumps([paid]), "rar_exceeds_grant")
+    _not_given(run, again, json.dumps([approved | {"approval": given["approval"]}]), "rar_exceeds_grant")
+    redeemed = _redeem(run, again, authorization_details=json.dumps([approved]))
+    assert redeemed.json["authorization_details"] == [approved]
 
 
 def _not_given(run: Run, code: str, text: str, reason: str) -> None:
@@ -216,14 +221,15 @@ def answered_by_address(run: Run) -> None:
         "authorization_details": "[]", "client_id": "web1", "scope": "openid accounts:read",
         "redirect_uri": "https://evil.example",
     }  # fmt: skip
-    fill = {"decision": "approve"} | first_account(page) | lies
+    fill = {"decision": "approve", "code": flows.app_code(run)} | first_account(page) | lies
     done = run.send(
         {"status": 303, "codes": 1, "rows": None}, send="POST /consent", browser="alice", fill=fill
     )
     told = answer(done)
     assert told is not None and told[0].startswith(f"{CALLBACK}?")
     redeemed = _redeem(run, told[1]["code"])
-    assert redeemed.json["authorization_details"] == [PAYMENT | {"debtorAccount": {"iban": _payer(run)}}]
+    (told_of,) = redeemed.json["authorization_details"]
+    assert told_of == PAYMENT | {"debtorAccount": {"iban": _payer(run)}, "approval": told_of["approval"]}
     run.send({"status": 409, "page": True}, send="POST /consent", browser="alice", form=form)
 
 
@@ -255,6 +261,8 @@ def _page(run: Run, details: str, browser: str = "alice", **changes: str) -> Rep
     """The page that asks for a payment; whoever has to logs in on the way."""
     step = _ask("GET /authorize", details)
     step["set"] |= changes
+    run.person(browser)
+    give_apps(run.world.services)
     page = run.send({"status": 200, "rows": None}, **step, browser=browser, follow=True)
     if "Approve this payment?" not in page.text:
         person = run.person(browser)
@@ -270,7 +278,7 @@ def _approve(run: Run, page: Reply | None) -> dict[str, str]:
     """The authorization response to a click on the page that alice's browser shows."""
     shown = page or run.browser("alice").page
     assert shown is not None
-    fill = {"decision": "approve"} | first_account(shown)
+    fill = {"decision": "approve", "code": flows.app_code(run)} | first_account(shown)
     done = run.send(
         {"status": 303, "codes": 1, "rows": None}, send="POST /consent", browser="alice", fill=fill
     )

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from asking import answer, decide, follow, request_id
+from plugins.factors import give_apps, sign_in
 from plugins.people import PASSWORD, Browser, hidden_fields
 from werkzeug.test import Client, TestResponse
 
@@ -180,6 +181,7 @@ def idle_and_absolute(run: Run) -> None:
     person(run)
     register(run, "shop")
     held = browser(run, "alice")
+    give_apps(run.world.services)
     page = follow(held, held.get(f"/authorize?{urlencode(asked('shop', **payment()))}"))
     id_ = hidden_fields(page.text, "/consent")["txn"]
     run.clock.walk(301)
@@ -190,7 +192,7 @@ def idle_and_absolute(run: Run) -> None:
         assert held.get("/account").location == "/login"
     (over,) = run.world.events("session.expired")
     assert (over["reason"], over["outcome"]) == ("idle", "denied")
-    held.log_in()
+    sign_in(held)
     for _ in range(12 * 3600 // 280 + 1):
         if held.get("/account").status_code != 200:
             break

@@ -1,0 +1,90 @@
+"""The rooms of second factors, put together: what people prove besides a password, and for payments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import crypto
+from .login import FactorChanges, LoginLimits, Mfa, Policy, Sessions, webauthn
+from .login.factor_changes import Rooms as ChangeRooms
+from .login.mfa import Rooms as MfaRooms
+from .login.passkey_changes import PasskeyChanges
+from .login.payment_factors import PaymentFactors
+from .login.payment_factors import Rooms as PaymentRooms
+from .login.webauthn import PasskeyLogin
+from .users import Attempts, Users
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from .audit import Audit
+    from .config import Settings
+    from .db import Database
+    from .mail import Mail
+
+
+@dataclass(frozen=True)
+class FactorRooms:
+    """Second factors, changes of them, passkeys and approvals of payments."""
+
+    mfa: Mfa
+    factor_changes: FactorChanges
+    passkeys: webauthn.Passkeys
+    passkey_changes: PasskeyChanges
+    payment_factors: PaymentFactors
+
+
+@dataclass(frozen=True)
+class Below:
+    """The rooms that they rest on."""
+
+    settings: Settings
+    master: crypto.MasterKeys
+    database: Database
+    audit: Audit
+    mail: Mail
+    users: Users
+    sessions: Sessions
+    login_limits: LoginLimits
+
+
+def build(below: Below) -> FactorRooms:
+    """The rooms of second factors."""
+    settings, database, audit, sessions = below.settings, below.database, below.audit, below.sessions
+
+    def tell(connection: Connection, user_id: str, what: str, values: Mapping[str, Any]) -> None:
+        below.mail.queue_in(connection, user_id, what, values)
+
+    credentials = webauthn.Credentials(database)
+    party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
+    assertions = webauthn.Assertions(database, below.users, audit, party, tell)
+    policy = webauthn.AttestationPolicy.read(
+        settings.attestation, settings.attestation_aaguids, settings.attestation_roots
+    )
+    registrations = webauthn.Registrations(database, audit, party, policy)
+    login = PasskeyLogin(database, assertions, sessions, below.login_limits, audit)
+    mfa = Mfa(
+        database,
+        below.master,
+        below.users,
+        sessions,
+        MfaRooms(Policy.read(settings.factor_policy), below.login_limits, audit, credentials, tell),
+    )
+    changes = FactorChanges(
+        database,
+        below.master,
+        mfa,
+        sessions,
+        ChangeRooms(audit, tell, credentials, settings.operator_name),
+    )
+    passkeys = webauthn.Passkeys(assertions, registrations, credentials, login)
+    approving = PaymentRooms(mfa, sessions, assertions, Attempts(database), audit)
+    return FactorRooms(
+        mfa,
+        changes,
+        passkeys,
+        PasskeyChanges(database, below.users, sessions, changes, passkeys),
+        PaymentFactors(approving, settings.payment_sca),
+    )

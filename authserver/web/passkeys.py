@@ -1,0 +1,145 @@
+"""Passkeys: what browsers ask them with, and those of the person who is signed in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response
+
+from .. import crypto
+from ..errors import Invalid
+from ..login import SessionView
+from ..login.webauthn import Ceremony, Purpose
+from ..login.webauthn.credentials import name_of
+from ..texts import Text
+from . import csrf
+from .guards import (
+    SESSION,
+    Onward,
+    Refused,
+    not_fresh,
+    page,
+    recovery_codes_page,
+    see_other,
+    services,
+    set_cookie,
+    started_session,
+    within_limits,
+)
+
+blueprint = Blueprint("passkeys", __name__)
+
+LOGIN, MFA, FACTORS = "login", "mfa", "factors"
+NOT_ADDED = Text("Nothing was changed")
+AGAIN = Text("The passkey was not accepted. Try again, or use another one.")
+BACK = ("/account/security", Text("Back to how you sign in"))
+
+
+@blueprint.post("/login/passkey/options", provide_automatic_options=False)
+def login_options() -> Response:
+    """What a browser asks its passkeys with, whoever may be there; the challenge is this browser's alone."""
+    within_limits("resume")
+    csrf.check(LOGIN)
+    ceremony = Ceremony(Purpose.LOGIN, csrf.holder())
+    return _options(services().passkeys.assertions.options(ceremony))
+
+
+@blueprint.post("/mfa/passkey/options", provide_automatic_options=False)
+def mfa_options() -> Response:
+    """What a browser asks the passkeys of the person with who has given their password."""
+    within_limits("resume")
+    csrf.check(MFA)
+    session = started_session()
+    if session is None:
+        return _options(None)
+    ceremony = Ceremony(Purpose.MFA, session.sid, session.user_id)
+    return _options(services().passkeys.assertions.options(ceremony))
+
+
+@blueprint.post("/account/passkeys/options", provide_automatic_options=False)
+def registration_options() -> Response:
+    """What a browser makes a new passkey with."""
+    csrf.check(FACTORS)
+    session = started_session()
+    return _options(None if session is None else services().passkey_changes.options(session))
+
+
+@blueprint.post("/account/passkeys", provide_automatic_options=False)
+def add() -> Response:
+    """The passkey counts; recovery codes follow for who has none."""
+    session, fields = _session()
+    onward = Onward.of(fields)
+    try:
+        name = name_of(fields.get("name", "") or str(_usual_name()))
+    except Invalid as error:
+        raise Refused(400, NOT_ADDED, Text("Give it a name of up to 60 characters."), BACK) from error
+    changes = services().passkey_changes
+    added = changes.add(session, fields.get("answer", ""), name)
+    if added is None:
+        mfa = services().mfa
+        if not mfa.fresh(session, mfa.factors(session.user_id)):
+            raise not_fresh()
+        return page(400, NOT_ADDED, AGAIN, BACK)
+    path = onward.path if onward.fields else "/account/security?notice=passkey_added"
+    response = recovery_codes_page(added.codes, path) if added.codes else see_other(path)
+    set_cookie(response, SESSION, added.cookie)
+    csrf.renew()
+    return response
+
+
+@blueprint.post("/account/passkeys/rename", provide_automatic_options=False)
+def rename() -> Response:
+    """The passkey has another name, which says nothing about who may use it."""
+    session, fields = _session()
+    if not session.complete:
+        raise not_fresh()
+    try:
+        named = services().passkey_changes.rename(session, _id(fields), name_of(fields.get("name", "")))
+    except Invalid as error:
+        raise Refused(400, NOT_ADDED, Text("Give it a name of up to 60 characters."), BACK) from error
+    if not named:
+        return _no_such_one()
+    return see_other("/account/security?notice=passkey_renamed")
+
+
+@blueprint.post("/account/passkeys/remove", provide_automatic_options=False)
+def remove() -> Response:
+    """The passkey no longer counts, unless it is all that there is."""
+    session, fields = _session()
+    match services().passkey_changes.remove(session, _id(fields)):
+        case "":
+            return see_other("/account/security?notice=passkey_removed")
+        case "unknown_factor":
+            return _no_such_one()
+        case "last_factor":
+            text = Text("This is the only second factor you have. Set up another one first.")
+            return page(403, NOT_ADDED, text, BACK)
+    raise not_fresh()
+
+
+def _session() -> tuple[SessionView, dict[str, str]]:
+    fields = csrf.check(FACTORS)
+    session = started_session()
+    if session is None:
+        raise not_fresh()
+    return session, fields
+
+
+def _id(fields: dict[str, str]) -> bytes:
+    try:
+        return crypto.b64u_decode(fields.get("id", ""))
+    except ValueError:
+        return b""
+
+
+def _no_such_one() -> Response:
+    return page(404, Text("There is no such passkey"), Text("It was removed already."), BACK)
+
+
+def _usual_name() -> Text:
+    return Text("Passkey")
+
+
+def _options(options: dict[str, Any] | None) -> Response:
+    """The options for the page's script; 403 when the page must be shown anew."""
+    return make_response(jsonify(options or {}), 200 if options else 403)
