@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import crypto
-from .login import FactorChanges, LoginLimits, Mfa, Policy, Sessions, webauthn
+from .login import DeviceTrust, EmailOtp, FactorChanges, LoginLimits, Mfa, Policy, Risk, Sessions, webauthn
+from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as ChangeRooms
 from .login.mfa import Rooms as MfaRooms
 from .login.passkey_changes import PasskeyChanges
 from .login.payment_factors import PaymentFactors
 from .login.payment_factors import Rooms as PaymentRooms
+from .login.risk.assessment import Rooms as RiskRooms
+from .login.risk.verdict import Person
 from .login.webauthn import PasskeyLogin
-from .users import Attempts, Users
+from .users import Attempts, UserRecord, Users
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from .config import Settings
     from .db import Database
     from .mail import Mail
+    from .throttle import Throttle
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class FactorRooms:
     passkeys: webauthn.Passkeys
     passkey_changes: PasskeyChanges
     payment_factors: PaymentFactors
+    email_otp: EmailOtp
+    device_trust: DeviceTrust
+    risk: Risk
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Below:
     users: Users
     sessions: Sessions
     login_limits: LoginLimits
+    throttle: Throttle
 
 
 def build(below: Below) -> FactorRooms:
@@ -80,6 +88,13 @@ def build(below: Below) -> FactorRooms:
         ChangeRooms(audit, tell, credentials, settings.operator_name),
     )
     passkeys = webauthn.Passkeys(assertions, registrations, credentials, login)
+    email_otp = EmailOtp(
+        database,
+        below.master,
+        below.mail,
+        OtpRooms(below.users, sessions, below.login_limits, below.throttle, audit),
+    )
+    devices = DeviceTrust(database, below.master, audit, settings.device_trust_days)
     approving = PaymentRooms(mfa, sessions, assertions, Attempts(database), audit)
     return FactorRooms(
         mfa,
@@ -87,4 +102,17 @@ def build(below: Below) -> FactorRooms:
         passkeys,
         PasskeyChanges(database, below.users, sessions, changes, passkeys),
         PaymentFactors(approving, settings.payment_sca),
+        email_otp,
+        devices,
+        _risk(below, mfa, email_otp, devices),
     )
+
+
+def _risk(below: Below, mfa: Mfa, email_otp: EmailOtp, devices: DeviceTrust) -> Risk:
+    """The room that judges sign-ins by risk."""
+
+    def person(user: UserRecord) -> Person:
+        return Person(mfa.factors(user.user_id).highest, bool(email_otp.channels(user)))
+
+    rooms = RiskRooms(devices, below.login_limits, below.audit, person, below.mail.queue_in)
+    return Risk(below.settings, below.database, below.master, rooms)

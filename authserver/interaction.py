@@ -140,7 +140,7 @@ class Steps:
         # whom the request names is named as its client knows them
         named = request.subjects
         wanted = not named or self._subjects.known_as(request.client_id, session.user_id) in named
-        demand = self._mfa.request_demand(session.user_id, _asked(request))
+        demand = self._mfa.request_demand(session.user_id, asked_of(request))
         if request.payment is not None:
             highest = self._mfa.factors(session.user_id).highest
             exempt = self._exemptions.apply(session.user_id, request.payment)
@@ -159,7 +159,7 @@ _UNMET = Next(Step.REFUSE, "acr", "unmet_authentication_requirements")
 _IN_VAIN = {"hint": Next(Step.REFUSE, "hint_subject", "login_required"), "acr": _UNMET}
 
 
-def _asked(request: AuthorizationRequest) -> Asked:
+def asked_of(request: AuthorizationRequest) -> Asked:
     """The request as the policy sees it."""
     amount = request.payment["instructedAmount"] if request.payment else {}
     scopes = frozenset(request.scopes)

@@ -36,6 +36,19 @@ class LoginSettings(Appearance):
     # rules of who must prove how much (docs/second-factors.md): a TOML file
     factor_policy: Path | None = None
 
+    # adaptive authentication (docs/risk.md): places by address (MaxMind's format), anonymising networks (one
+    # a line), and what `authserver risk train` made; without a file its signals say "unknown"
+    risk_geo_database: Path | None = None
+    risk_anonymisers: Path | None = None
+    risk_model: Path | None = None
+    # points from which more is asked, from which only a phishing-resistant factor does, and nothing does
+    risk_step_up: int = Field(40, ge=1, le=10_000)
+    risk_strong: int = Field(70, ge=1, le=10_000)
+    risk_deny: int = Field(130, ge=1, le=10_000)
+    # how long sign-ins are remembered, and how long a device is known after it was last used; in days
+    risk_history_days: int = Field(180, ge=7, le=730)
+    device_trust_days: int = Field(90, ge=1, le=400)
+
     # groups whose people work here or for partners; PCI DSS 8 is for their passwords, not for customers'
     staff_groups: tuple[str, ...] = ("operators", "partners")
     # passkey_only: whoever of them has a passkey has no use of a password any more
@@ -46,3 +59,14 @@ class LoginSettings(Appearance):
     payment_sca: Literal["webauthn", "totp"] = "webauthn"
     # whether payments of up to 30 EUR go without it (art. 16 there), until five or 100 EUR in a row
     sca_exempt_low_value: bool = False
+
+
+def attestation_refusals(settings: LoginSettings) -> list[str]:
+    """Why passkeys would be registered otherwise than the settings seem to say, a sentence each."""
+    direct = settings.attestation == "direct"
+    if direct == bool(settings.attestation_aaguids) and direct == (settings.attestation_roots is not None):
+        return []
+    return [
+        "AUTHSERVER_ATTESTATION=direct needs AUTHSERVER_ATTESTATION_AAGUIDS and AUTHSERVER_ATTESTATION_ROOTS "
+        "and they count with it alone."
+    ]

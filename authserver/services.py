@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto, factor_rooms
+from . import crypto, factor_rooms, password_rooms, person_rooms
 from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
@@ -18,26 +18,24 @@ from .group_commit import GroupCommit
 from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    DeviceTrust,
     EmailOtp,
     FactorChanges,
     LoginLimits,
     Mfa,
     PasswordChange,
-    PasswordHasher,
     PasswordLogin,
     PasswordReset,
     PasswordRules,
     ResetRequests,
+    Risk,
     Sessions,
     Staff,
     UnusedAccounts,
     webauthn,
 )
 from .login.email_change import EmailChanges
-from .login.email_change import Rooms as EmailRooms
-from .login.email_otp import Rooms as OtpRooms
 from .login.passkey_changes import PasskeyChanges
-from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
 from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
@@ -72,7 +70,6 @@ from .oauth.userinfo import UserInfo
 from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .personal_data import Erasure, Export
-from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Contacts, Links, LockNotices, Users
@@ -112,6 +109,8 @@ class Services:
     lock_notices: LockNotices
     mfa: Mfa
     email_otp: EmailOtp
+    device_trust: DeviceTrust
+    risk: Risk
     reset_requests: ResetRequests
     factor_changes: FactorChanges
     passkeys: webauthn.Passkeys
@@ -186,6 +185,7 @@ def build(app: Flask, settings: Settings) -> Services:
         # those of the sessions among them: nothing is left to lock after the version
         authorizations.end_for_user_in(connection, user_id, reason)
         sessions.end_all_in(connection, user_id, reason)
+        factors.device_trust.forget_all_in(connection, user_id)
 
     staff = Staff(settings)
     users = Users(database, versions, audit, person_ends, staff.groups)
@@ -194,20 +194,26 @@ def build(app: Flask, settings: Settings) -> Services:
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
     factors = factor_rooms.build(
-        factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits)
+        factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits, throttle)
     )
-    mfa, payment_factors = factors.mfa, factors.payment_factors
+    mfa = factors.mfa
+    people = person_rooms.build(
+        person_rooms.Below(
+            settings, database, versions, audit, person_keys, mail, mfa, sessions, contacts, person_ends
+        )
+    )
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
-    passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
-    unused_accounts = UnusedAccounts(database, users, staff)
+    passwords = password_rooms.build(
+        password_rooms.Below(
+            settings, database, audit, mail, users, links, sessions, login_limits, mfa, factors.risk, staff
+        )
+    )
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
-    authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
-        authenticator,
+        ClientAuthenticator(clients, hasher, assertions),
         scopes,
         throttle,
         tokens,
@@ -217,6 +223,7 @@ def build(app: Flask, settings: Settings) -> Services:
         UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
+        factors.risk.refresh_fault,
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, clients, authorizations, audit)
@@ -227,9 +234,6 @@ def build(app: Flask, settings: Settings) -> Services:
         RegistrationRooms(
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
-    )
-    login_rooms = LoginRooms(
-        users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
     )
     return Services(
         settings=settings,
@@ -256,27 +260,23 @@ def build(app: Flask, settings: Settings) -> Services:
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),
         mfa=mfa,
-        email_otp=EmailOtp(database, master, mail, OtpRooms(users, sessions, login_limits, throttle, audit)),
+        email_otp=factors.email_otp,
+        device_trust=factors.device_trust,
+        risk=factors.risk,
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=factors.factor_changes,
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
-        steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(database, passwords, login_rooms),
-        password_rules=password_rules,
-        unused_accounts=unused_accounts,
-        password_reset=PasswordReset(links, passwords, mfa, password_rules),
-        password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
-        ),
-        email_changes=EmailChanges(
-            database, versions, EmailRooms(audit, mfa, sessions, contacts, mail.queue_in, settings.issuer)
-        ),
-        recovery=Recovery(database, audit, mail.queue_in, person_ends),
-        export=Export(database, audit, person_keys, mfa, settings.issuer),
-        erasure=Erasure(
-            database, versions, ErasureRooms(audit, person_keys, mfa, mail.queue_in, person_ends)
-        ),
+        steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, exemptions),
+        password_login=passwords.login,
+        password_rules=passwords.rules,
+        unused_accounts=passwords.unused_accounts,
+        password_reset=passwords.reset,
+        password_change=passwords.change,
+        email_changes=people.email_changes,
+        recovery=people.recovery,
+        export=people.export,
+        erasure=people.erasure,
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -289,7 +289,7 @@ def build(app: Flask, settings: Settings) -> Services:
             AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
         ),
         accounts=account_source.of(settings, users),
-        payment_factors=payment_factors,
+        payment_factors=factors.payment_factors,
         payment_evidences=payment_evidences,
         exemptions=exemptions,
         revocations=revocations,

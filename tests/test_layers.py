@@ -22,9 +22,12 @@ FLOORS: list[list[str]] = [
     ],
     ["login", "oauth"],
     ["interaction", "personal_data"],
-    ["factor_rooms", "services"],
+    ["factor_rooms", "password_rooms", "person_rooms", "services"],
     ["web"],
-    ["bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "cli", "__main__"],
+    [
+        "bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "risk_simulation", "cli",
+        "__main__",
+    ],
 ]  # fmt: skip
 ASIDE = {"resource_server"}
 # Who the person is and what the client may have: side by side, neither to the left of the other.
@@ -38,6 +41,7 @@ LIBRARIES = {
     "flask_babel": {"web"},
     "babel": {"mail", "web"},
     "argon2": {"clients", "login"},
+    "maxminddb": {"login"},
     "pyotp": {"login"},
     "segno": {"web"},
     "webauthn": {"login"},

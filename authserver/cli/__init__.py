@@ -18,6 +18,7 @@ from . import (
     keys,
     partners,
     passwords,
+    risk,
     scopes,
     serve,
     sessions,
@@ -81,6 +82,7 @@ for command in (
     scopes.scopes,
     tiers.tiers,
     audit.audit,
+    risk.risk,
     status.status,
     demo.demo,
 ):

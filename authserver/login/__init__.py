@@ -1,5 +1,6 @@
 """Who the person is: passwords, second factors, attempts at them, and the sessions of browsers."""
 
+from .device_trust import Device, DeviceTrust
 from .email_otp import EmailOtp, Sent
 from .factor_changes import FactorChanges
 from .limits import LoginLimits
@@ -11,12 +12,15 @@ from .password_reset import PasswordReset
 from .password_rules import PasswordRules
 from .policy import Policy
 from .reset_requests import ResetRequests
+from .risk.assessment import Risk, Visit
 from .session import Sessions
 from .session_view import SessionView
 from .staff import Staff, UnusedAccounts
 
 __all__ = [
     "Browser",
+    "Device",
+    "DeviceTrust",
     "EmailOtp",
     "FactorChanges",
     "Factors",
@@ -29,9 +33,11 @@ __all__ = [
     "PasswordRules",
     "Policy",
     "ResetRequests",
+    "Risk",
     "Sent",
     "SessionView",
     "Sessions",
     "Staff",
     "UnusedAccounts",
+    "Visit",
 ]

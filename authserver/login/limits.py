@@ -12,6 +12,7 @@ from ..users import LOCK_SECONDS, MAX_FAILURES
 SERVER = "login_server"
 ADDRESS = "login_ip"
 ALARM = "login_alarm"
+CHALLENGE = "webauthn_ip"
 
 
 class LoginLimits:
@@ -23,6 +24,7 @@ class LoginLimits:
         self._address = Limit.parse(settings.limit_login_address)
         self._server = Limit.parse(settings.limit_login_server)
         self._alarm = Limit.parse(settings.login_alarm)
+        self._asked = Limit.parse(settings.limit_authorize_address)
 
     def take(self, address: str) -> int:
         """0 if the attempt may be made, else the seconds to wait; an unknown address counts as one place."""
@@ -34,9 +36,20 @@ class LoginLimits:
             return self._server.seconds
         return 0
 
+    def ask(self, address: str) -> int:
+        """0 if the address may be given one more challenge, which is a row, else the seconds to wait."""
+        if self._throttle.take(self._asked, CHALLENGE, address):
+            return 0
+        self._throttle.refuse(self._asked, CHALLENGE, address)
+        return self._asked.seconds
+
     def succeeded(self, address: str) -> None:
         """The attempt does not count against its address."""
         self._throttle.give_back(self._address, ADDRESS, address)
+
+    def failures(self, address: str) -> int:
+        """How many attempts from the address failed lately, the one that is being judged not among them."""
+        return max(0, self._throttle.taken(self._address, ADDRESS, address) - 1)
 
     def failed(self, failed: Entry, number: int) -> None:
         """``failed``, the ``number``-th attempt in a row, is on record: the fifth blocks the account.

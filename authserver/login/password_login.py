@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from .. import acr
@@ -14,6 +15,9 @@ from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
 from .password import PasswordHasher, usable
 from .password_rules import PasswordRules
+from .policy import Asked
+from .risk.assessment import Risk, Visit
+from .risk.verdict import Verdict
 from .session import Sessions
 from .session_view import Login
 from .staff import UnusedAccounts
@@ -25,11 +29,21 @@ MAX_LOGIN_NAME = 320
 
 @dataclass(frozen=True)
 class Browser:
-    """From where a person logs in, and the cookie of the session that this browser has."""
+    """From where a person logs in, the cookies of session and device that this browser has, and for what."""
 
     address: str
     user_agent: str
     session: str | None
+    device: str | None = None
+    asked: Asked | None = None
+
+    @property
+    def visit(self) -> Visit:
+        """What risk is judged by."""
+        asked = self.asked or Asked("")
+        return Visit(
+            self.address, self.user_agent, self.device, asked.client_id, *_units(asked.amount, asked.currency)
+        )
 
 
 @dataclass(frozen=True)
@@ -41,18 +55,23 @@ class Rooms:
     limits: LoginLimits
     audit: Audit
     demand: Callable[[UserRecord], str]
+    risk: Risk
     rules: PasswordRules
     unused: UnusedAccounts
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A right password: whose, the number of the attempt, its new hash, and why it must be changed if so."""
+    """A right password: whose, the number of the attempt, its new hash, and why it must be changed if so.
+
+    ``verdict`` is what risk asks besides.
+    """
 
     user: UserRecord
     number: int
     new_hash: str | None
     change_due: str
+    verdict: Verdict
 
 
 class PasswordLogin:
@@ -67,6 +86,7 @@ class PasswordLogin:
         self._limits = rooms.limits
         self._audit = rooms.audit
         self._demand = rooms.demand
+        self._risk = rooms.risk
         self._rules = rooms.rules
         self._unused = rooms.unused
 
@@ -95,12 +115,18 @@ class PasswordLogin:
                 self._unused.disabled(user.user_id)
             self._failed(user, reason, 0)
             return None
-        right = Right(user, number, new_hash, self._rules.change_due(user, password))
+        verdict = self._risk.assess(user, browser.visit, number - 1)
+        if verdict.kind == "deny":
+            self._refused(user, number, browser, verdict)
+            return None
+        right = Right(user, number, new_hash, self._rules.change_due(user, password), verdict)
         return self._start(right, browser)
 
     def _start(self, right: Right, browser: Browser) -> str | None:
-        user, demand = right.user, self._demand(right.user)
-        whole = acr.reaches(acr.PASSWORD, demand)
+        # risk raises what is demanded, and never lowers it
+        user, verdict = right.user, right.verdict
+        demand, confirm = acr.highest(self._demand(user), verdict.acr), verdict.kind == "confirm"
+        whole = acr.reaches(acr.PASSWORD, demand) and not confirm
         login = Login(
             user.user_id,
             acr.PASSWORD,
@@ -108,6 +134,7 @@ class PasswordLogin:
             browser.address,
             browser.user_agent,
             demand,
+            confirm,
             change_password=bool(right.change_due),
         )
         detail: dict[str, Any] = {"amr": list(AMR_PASSWORD)}
@@ -119,11 +146,19 @@ class PasswordLogin:
                 cookie = self._sessions.start_in(connection, login, browser.session)
                 entry = Entry(Event.LOGIN_SUCCEEDED, user_id=user.user_id, detail=detail)
                 self._audit.record_in(connection, entry)
+                sid = self._sessions.sid_in(connection, cookie)
+                self._risk.record_in(connection, user.user_id, browser.visit, verdict, sid)
         if not held:
             self._failed(user, "changed_meanwhile", 0)
             return None
         self._limits.succeeded(browser.address)
         return cookie
+
+    def _refused(self, user: UserRecord, number: int, browser: Browser, verdict: Verdict) -> None:
+        """The attempt counts as one that failed does: whoever has the password learns nothing by it."""
+        with self._database.writing() as connection:
+            self._risk.record_in(connection, user.user_id, browser.visit, verdict)
+        self._failed(user, "risk", number)
 
     def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:
         user_id = "" if user is None else user.user_id
@@ -139,3 +174,11 @@ def _reason(user: UserRecord | None, number: int) -> str:
     if user.state == "invited":
         return "unverified"
     return "bad_password" if number else "blocked"
+
+
+def _units(amount: str | None, currency: str | None) -> tuple[int | None, str]:
+    """An amount as it is remembered: in whole units."""
+    try:
+        return (None, "") if amount is None else (round(Decimal(amount)), (currency or "")[:3])
+    except (InvalidOperation, ValueError, OverflowError):
+        return None, ""

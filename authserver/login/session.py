@@ -117,6 +117,12 @@ class Sessions:
         self._audit.record_in(connection, _entry(Event.SESSION_ROTATED, session.user_id, session.sid))
         return cookie
 
+    @staticmethod
+    def sid_in(connection: Connection, cookie: str) -> str:
+        """The ``sid`` of a session that this transaction has just started."""
+        query = select(sessions.c.sid).where(sessions.c.digest == crypto.digest(cookie))
+        return str(connection.execute(query).scalar_one())
+
     def read(self, cookie: str | None, *, seen: bool = True) -> SessionView | None:
         """The live session of a cookie, ``seen`` now or not; None if there is none. Its end is told once."""
         if not _could_be(cookie):

@@ -160,6 +160,18 @@ TEMPLATES: dict[str, Template] = {
         ),
         may=frozenset({"device"}),
     ),
+    "sign_in_refused": Template(
+        Text("A sign-in to your account was refused"),
+        (
+            Text("Somebody entered your password, and was refused: too much about it was unlike you."),
+            Text("The device: %(device)s."),
+            WHEN,
+            FROM,
+            Text("If that was you, sign in from a device that you have used before."),
+            NOT_YOU,
+        ),
+        may=frozenset({"device"}),
+    ),
     # to the old address, given in place of the user id
     "email_changed": Template(
         Text("Your e-mail address was changed"),

@@ -41,6 +41,11 @@ JSON_HEADERS = [
 ]
 
 
+# why a public client may not refresh a person's tokens from an address; empty if it may:
+# (user id, client id, address)
+Elsewhere = Callable[[str, str, str], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A response before the web layer makes it one."""
@@ -66,6 +71,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         userinfo: UserInfo,
         origins: Origins,
         audit: Audit,
+        elsewhere: Elsewhere,
     ) -> None:
         super().__init__()
         self.clients = clients
@@ -76,6 +82,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         self.origins = origins
         self.revocations = revocations
         self.audit = audit
+        self.elsewhere = elsewhere
         self._authenticator = authenticator
         self._throttle = throttle
         self._userinfo = userinfo

@@ -83,6 +83,22 @@ TABLES: dict[str, Held] = {
     "webauthn_challenge": Held(
         (), ("digest", "purpose", "binding", "user_id", "expires_at", "used_at"), MINUTES
     ),
+    "sign_in": Held(
+        (
+            "user_id", "at", "country", "latitude", "longitude", "device", "client_id", "amount", "currency",
+            "completed_at", "expires_at",
+        ),
+        (
+            "id", "network", "wide", "agent", "anonymising", "account_failures", "address_failures",
+            "neighbours", "verdict", "points", "sid",
+        ),
+        "how a sign-in is judged helps whoever wants to pass for somebody",
+    ),
+    "trusted_device": Held(
+        ("user_id", "user_agent", "created_at", "last_seen_at", "expires_at", "revoked_at"),
+        ("digest", "device_id"),
+        GUARDS,
+    ),
     "totp_secret": Held(
         ("totp_id", "user_id", "created_at", "confirmed_at", "last_used_at"),
         ("sid", "secret", "expires_at", "last_step"),

@@ -70,6 +70,19 @@ class Exact:
             window.passed = max(0, window.passed + amount)
             return True
 
+    def count(self, limit: Limit, *parts: str) -> int:
+        """How many count now: of all processes, or without Redis of this one."""
+        now = clock.monotonic()
+        with self._table.lock:
+            window = self._table.get(self._table.place(limit.key(*parts), now))
+            if window is None or window.ends <= now:
+                return 0
+            own = window.count
+        try:
+            return own if self._shared is None else max(own, self._tell(self._shared, window, 0))
+        except Lost:
+            return own
+
     def restore(self) -> None:
         """Redis has all that this process has counted; Lost if it cannot be asked now."""
         if self._shared is None:

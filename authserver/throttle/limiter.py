@@ -133,6 +133,10 @@ class Throttle:
         """One that was taken does not count: it turned out well."""
         self._exact.add(limit, -1, name, ALL if address is None else place_of(address))
 
+    def taken(self, limit: Limit, name: str, address: str) -> int:
+        """How many of ``name`` count for the address now."""
+        return self._exact.count(limit, name, place_of(address))
+
     def refuse(self, limit: Limit, reason: str, address: str) -> None:
         """What was refused is in the audit log, once a window for each reason and address."""
         metrics.limited.labels(reason).inc()

@@ -12,18 +12,17 @@ from ..texts import Text
 from ..users import UserRecord
 from . import csrf
 from .guards import (
-    SESSION,
     Onward,
     Refused,
     allow_form_redirect,
     asking,
     come_back_to,
     due,
+    keep_session,
     login_redirect,
     place,
     see_other,
     services,
-    set_cookie,
     show,
     started_session,
     too_many_tries,
@@ -81,7 +80,7 @@ def submit() -> Response:
     if cookie is None:
         return _page(session, onward, 401, FAILED)
     response = see_other(onward.path)
-    set_cookie(response, SESSION, cookie)
+    keep_session(response, cookie)
     csrf.renew()
     return response
 

@@ -9,24 +9,25 @@ from markupsafe import Markup
 from .. import crypto
 from ..acr import PHISHING_RESISTANT
 from ..interaction import Step
-from ..login import SessionView
+from ..login import Device, SessionView
 from ..login.factor_changes import Begun
 from ..texts import Text
 from ..users import UserRecord
 from . import csrf
 from .guards import (
-    SESSION,
+    DEVICE,
     Onward,
     come_back_to,
+    cookie,
     current_session,
     due,
+    keep_session,
     login_redirect,
     not_fresh,
     place,
     recovery_codes_page,
     see_other,
     services,
-    set_cookie,
     show,
     started_session,
 )
@@ -37,6 +38,7 @@ PURPOSE = "factors"
 WRONG_CODE = Text("That code is not right. Check that the clock of your device is, and enter the next one.")
 NOTICES = {
     "totp_added": Text("Your authenticator app is set up."),
+    "device_revoked": Text("That device is no longer known."),
     "passkey_added": Text("Your passkey is set up."),
     "passkey_renamed": Text("Your passkey has its new name."),
     "passkey_removed": Text("That passkey no longer works here."),
@@ -61,6 +63,7 @@ def security() -> Response:
         passkeys=rooms.passkey_changes.of(session.user_id),
         fresh=rooms.mfa.fresh(session, factors),
         notice=NOTICES.get(request.args.get("notice", "")),
+        devices=_devices(session),
     )
 
 
@@ -109,7 +112,7 @@ def confirm_totp() -> Response:
         return _totp_page(begun, onward, 400, WRONG_CODE)
     path = onward.path if onward.fields else "/account/security?notice=totp_added"
     response = recovery_codes_page(enrolled.codes, path) if enrolled.codes else see_other(path)
-    set_cookie(response, SESSION, enrolled.cookie)
+    keep_session(response, enrolled.cookie)
     csrf.renew()
     return response
 
@@ -127,7 +130,17 @@ def remove_totp() -> Response:
     user = rooms.users.get(session.user_id)
     passkeys = rooms.passkey_changes.of(session.user_id)
     values = {"user": user, "factors": factors, "passkeys": passkeys, "fresh": True, "error": LAST}
-    return show("security.html", 403, **values)
+    return show("security.html", 403, devices=_devices(session), **values)
+
+
+@blueprint.post("/account/devices/revoke", provide_automatic_options=False)
+def revoke_device() -> Response:
+    """The person is no longer known by one of their devices; to be asked for more needs no fresh proof."""
+    fields, session = csrf.check(PURPOSE), current_session()
+    if session is None:
+        return login_redirect(Onward(then="security"))
+    services().device_trust.revoke(session.user_id, fields.get("device_id", ""))
+    return see_other("/account/security?notice=device_revoked")
 
 
 @blueprint.post("/account/recovery-codes", provide_automatic_options=False)
@@ -147,6 +160,10 @@ def _session() -> tuple[SessionView, Onward]:
     if session is None:
         raise not_fresh()
     return session, onward
+
+
+def _devices(session: SessionView) -> list[Device]:
+    return services().device_trust.list(session.user_id, cookie(DEVICE))
 
 
 def _person(session: SessionView) -> UserRecord:

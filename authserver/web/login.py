@@ -6,19 +6,25 @@ from flask import Blueprint, Response, request
 
 from .. import context, crypto
 from ..errors import RequestRejected
+from ..interaction import asked_of
 from ..login import Browser
+from ..login.policy import Asked
+from ..oauth.interactions import Unusable
 from ..texts import Text
 from . import csrf
 from .guards import (
     BROWSER,
+    DEVICE,
     HOMEWARD,
     SESSION,
     Onward,
     allow_form_redirect,
     asking,
+    claim,
     come_back_to,
     cookie,
     current_session,
+    keep_session,
     language,
     login_redirect,
     see_other,
@@ -27,7 +33,6 @@ from .guards import (
     show,
     started_session,
     too_many_tries,
-    within_limits,
 )
 
 blueprint = Blueprint("login", __name__)
@@ -70,7 +75,8 @@ def submit() -> Response:
     if refused := too_many_tries():
         return refused
     present = started_session() is not None
-    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    asked = _asked(onward.request_id)
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION), cookie(DEVICE), asked)
     session = rooms.password_login.attempt(fields.get("username", ""), fields.get("password", ""), browser)
     if session is None:
         return _page(onward, status=401, error=FAILED)
@@ -81,31 +87,46 @@ def submit() -> Response:
 @blueprint.post("/login/passkey", provide_automatic_options=False)
 def submit_passkey() -> Response:
     """A new session of whoever the passkey is of, and on to what they came for; or the form again."""
-    within_limits("resume")
     fields = csrf.check(PURPOSE)
     rooms, caller, onward = services(), context.current.get(), Onward.of(fields)
+    if refused := too_many_tries():
+        return refused
     present = started_session() is not None
-    browser = Browser(caller.address, caller.user_agent, cookie(SESSION))
+    asked = _asked(onward.request_id)
+    browser = Browser(caller.address, caller.user_agent, cookie(SESSION), cookie(DEVICE), asked)
     answer, holder = fields.get("answer", ""), csrf.holder()
     session = rooms.passkeys.login.attempt(answer, holder, browser, _known)
     if session is None:
         return _page(onward, status=401, error=PASSKEY_FAILED)
+    if (view := rooms.sessions.read(session, seen=False)) is not None:
+        rooms.risk.proved(rooms.users.must(view.user_id), view.sid, browser.visit)
     return _in(onward, session, present=present)
 
 
 def _known(user_id: str, browser: Browser) -> bool:
-    """Whether this browser holds a session that was the person's, live or ended."""
-    return services().sessions.owner(browser.session) == user_id
+    """Whether this browser holds a session that was the person's, live or ended, or is a device of theirs."""
+    rooms = services()
+    if rooms.sessions.owner(browser.session) == user_id:
+        return True
+    return rooms.device_trust.state(user_id, browser.device, browser.user_agent) == "known"
 
 
 def _in(onward: Onward, session: str, *, present: bool) -> Response:
     """The browser has a new session and goes on."""
     response, rooms = see_other(onward.path), services()
-    set_cookie(response, SESSION, session)
+    keep_session(response, session)
     csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
         _change_hands(response, onward.request_id if present else "")
     return response
+
+
+def _asked(request_id: str) -> Asked | None:
+    """What the person signs in for; None for their account alone."""
+    try:
+        return asked_of(claim(request_id, late=True).request) if request_id else None
+    except Unusable:
+        return None
 
 
 def _remember_language(session: str) -> None:

@@ -12,17 +12,16 @@ from ..login.webauthn import Ceremony, Purpose
 from ..texts import Text
 from . import csrf
 from .guards import (
-    SESSION,
     Onward,
     allow_form_redirect,
     asking,
     come_back_to,
     due,
+    keep_session,
     login_redirect,
     place,
     see_other,
     services,
-    set_cookie,
     show,
     started_session,
     too_many_tries,
@@ -72,7 +71,7 @@ def submit() -> Response:
         error = PASSKEY_FAILED if kind == "webauthn" else FAILED
         return _page(session, onward, step, 401, error, kind)
     response = see_other(onward.path)
-    set_cookie(response, SESSION, cookie)
+    keep_session(response, cookie)
     csrf.renew()
     return response
 

@@ -52,15 +52,21 @@ def test_cookies_over_https_are_bound_to_the_host(make_app: Callable[..., Flask]
     (csrf,) = page.headers.getlist("Set-Cookie")
     assert re.fullmatch(r"__Host-csrf=[\w-]{43}; Secure; HttpOnly; Path=/; SameSite=Lax", csrf)
     answer = browser.submit(page, "/login", username="alice", password=PASSWORD)
-    session, renewed = answer.headers.getlist("Set-Cookie")
+    session, device, renewed = answer.headers.getlist("Set-Cookie")
     assert re.fullmatch(r"__Host-sid=[\w-]{43}; Secure; HttpOnly; Path=/; SameSite=Lax", session)
+    assert re.fullmatch(
+        r"__Host-device=[\w.-]{69}; Expires=[^;]+; Max-Age=7776000; Secure; HttpOnly; Path=/; SameSite=Lax",
+        device,
+    )
     assert renewed != csrf
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_cookies_of_a_loopback_issuer_have_plain_names(browser: Browser) -> None:
     for cookie in browser.log_in().headers.getlist("Set-Cookie"):
-        assert re.fullmatch(r"(sid|csrf)=[\w-]{43}; HttpOnly; Path=/; SameSite=Lax", cookie)
+        lasting = re.sub(r"^(device=[\w.-]{69}); Expires=[^;]+; Max-Age=7776000;", r"\1;", cookie)
+        kept = r"(sid=[\w-]{43}|csrf=[\w-]{43}|device=[\w.-]{69}); HttpOnly; Path=/; SameSite=Lax"
+        assert re.fullmatch(kept, lasting)
 
 
 def test_pages_carry_their_headers(browser: Browser) -> None:

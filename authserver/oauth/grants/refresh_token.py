@@ -6,6 +6,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibGrant
 
+from ...clients.record import PUBLIC
 from ..single_use import Presented
 from .base import PersonGrant
 
@@ -17,6 +18,12 @@ class RefreshTokenGrant(PersonGrant, AuthlibGrant):  # type: ignore[misc]
         """The refresh token is this client's, unspent, alive, and covers what is asked for."""
         token = self.present("refresh_token", "refresh_token")
         self.judge(token, self.request.payload.scope)
+        client = self.request.client
+        if client.token_endpoint_auth_method in PUBLIC:
+            # its calls come from where the person is: unlike them, the person signs in anew
+            user_id, address = token.authorization.user_id, self.request.address
+            if reason := self.server.elsewhere(user_id, client.client_id, address):
+                raise self.invalid_grant(reason)
         self.request.refresh_token = token
 
     def authenticate_user(self, refresh_token: Presented) -> str:

@@ -25,13 +25,12 @@ from ...oauth.sca_exemptions import proof_of
 from ...texts import Text
 from .. import csrf
 from ..guards import (
-    SESSION,
     Refused,
     allow_form_redirect,
     deliver,
+    keep_session,
     language,
     services,
-    set_cookie,
     show,
     too_many_tries,
 )
@@ -140,7 +139,7 @@ def approve(question: Question, fields: dict[str, str]) -> Response:
     except Ended as error:
         raise Late from error
     services().login_limits.succeeded(context.current.get().address)
-    set_cookie(response, SESSION, proved.cookie)
+    keep_session(response, proved.cookie)
     csrf.renew()
     return response
 

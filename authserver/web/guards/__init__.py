@@ -21,7 +21,8 @@ from ...oauth.interactions import InteractionRecord, Unusable
 from ...oauth.request import FORM, HTTPRequest, parse_form
 from ...oauth.response_mode import Reply
 from ...texts import Text
-from .cookies import BROWSER, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
+from .cookies import BROWSER, DEVICE, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
+from .devices import keep_session
 from .onward import HOMEWARD, Onward, as_request_id
 from .refusals import Refused, not_fresh, recovery_codes_page
 from .wording import as_path, come_back_to, language, translated, way_back
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BROWSER",
+    "DEVICE",
     "HOMEWARD",
     "SESSION",
     "Onward",
@@ -42,6 +44,7 @@ __all__ = [
     "cookie",
     "cookie_name",
     "drop_cookie",
+    "keep_session",
     "language",
     "not_fresh",
     "recovery_codes_page",

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ...services import Services
 
 SESSION = "sid"
+# What a browser is known by after a complete sign-in; it spares questions and proves nothing.
+DEVICE = "device"
 # Names a browser to the authorization requests that it resumed; it proves nothing about a person.
 BROWSER = "browser"
 

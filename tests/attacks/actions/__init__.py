@@ -29,6 +29,7 @@ from . import (
     sessions,
     sockets,
     transport,
+    webauthn,
 )
 
 MODULES: tuple[ModuleType, ...] = (
@@ -52,6 +53,7 @@ MODULES: tuple[ModuleType, ...] = (
     sessions,
     sockets,
     transport,
+    webauthn,
 )
 
 ACTIONS: dict[str, Callable[..., None]] = {}

@@ -107,7 +107,7 @@ def browser(run: Run, logged_in: str | None = None, **values: Any) -> Browser:
 
 def keep_cookies_secret(run: Run, held: Browser) -> None:
     """What the browser holds must be in no log."""
-    for name in ("sid", "csrf", "browser"):
+    for name in ("sid", "csrf", "browser", "device"):
         if value := held.cookie(name):
             run.secrets.add(value)
 
@@ -115,7 +115,7 @@ def keep_cookies_secret(run: Run, held: Browser) -> None:
 def copy_of(held: Browser) -> Browser:
     """The same cookies on a connection of its own."""
     made = Browser(held.app, address=held.address)
-    for name in ("sid", "csrf", "browser"):
+    for name in ("sid", "csrf", "browser", "device"):
         if value := held.cookie(name):
             made.set_cookie(name, value)
     return made

@@ -1,0 +1,113 @@
+"""authserver risk: the learned part of adaptive authentication, made and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import Invalid, NotDone
+from ..login.risk import model as models
+from ..login.risk.signals import observe
+from ..login.risk.training import sign_ins
+from ..risk_simulation import KNOWN, LabelledAttempt, Row, evaluate, lessons, read_events, simulate
+from .rooms import json_option, open_rooms, show, table
+
+# fewer teach habits of nobody
+FEWEST = 1000
+# of the simulation that teaches, never that of one that is judged by
+LESSONS_SEED = 1
+COLUMNS = [
+    "attacker", "tuned on", "attacks", "rules auc", "rules found", "model auc", "model found", "both auc",
+    "both found",
+]  # fmt: skip
+
+
+@click.group()
+def risk() -> None:
+    """Make the model of unlikely sign-ins, and measure it beside the rules (docs/risk.md)."""
+
+
+@risk.command()
+@click.option("--out", type=click.Path(dir_okay=False), help="Where to; AUTHSERVER_RISK_MODEL if not given.")
+@json_option
+def train(out: str | None, as_json: bool) -> None:
+    """Learn what sign-ins of honest people look like from those that this server has seen.
+
+    Servers read the file when they start. Without a model the rules judge alone.
+
+    \b
+    Examples:
+      authserver risk train --out risk-model.json
+    """
+    services = open_rooms()
+    path = Path(out) if out else services.settings.risk_model
+    if path is None:
+        raise Invalid("Name a file with --out, or set AUTHSERVER_RISK_MODEL.")
+    made = models.train(sign_ins(services.database))
+    if made.learned < FEWEST:
+        raise NotDone(f"There are {made.learned} completed sign-ins; fewer than {FEWEST} teach nothing.")
+    try:
+        made.write(path)
+    except OSError as error:
+        raise NotDone(f"{path} cannot be written: {error.strerror}.") from None
+    told = {"file": str(path), "learned": made.learned, "limit": made.limit}
+    show(told, as_json, f"{path} knows {made.learned} sign-ins; unlikely is what is above {made.limit} nats.")
+
+
+@risk.command("evaluate")
+@click.option("--seed", default=2, show_default=True, help="Of the simulation.")
+@click.option("--people", default=300, show_default=True, type=click.IntRange(20, 20_000), help="Simulated.")
+@click.option("--events", type=click.Path(exists=True, dir_okay=False), help="Labelled sign-ins instead.")
+@click.option(
+    "--model", type=click.Path(exists=True, dir_okay=False), help="Made by train; else one is made."
+)
+@json_option
+def evaluate_(seed: int, people: int, events: str | None, model: str | None, as_json: bool) -> None:
+    """Measure rules and model on labelled sign-ins: on the simulation, or on a file of events.
+
+    Prints the area under the ROC curve, and the share of attacks found while 1 % of honest sign-ins are asked
+    for more. The model is made from a simulation of another seed unless one is given.
+
+    \b
+    Examples:
+      authserver risk evaluate
+      authserver risk evaluate --seed 7 --people 100 --json
+    """
+    if seed == LESSONS_SEED and model is None:
+        raise Invalid(f"Seed {LESSONS_SEED} is what the model learns from; take another one.")
+    learned = models.read(Path(model)) if model else _taught(people)
+    judged = read_events(Path(events)) if events else simulate(seed, people)
+    try:
+        rows = evaluate(_signals(judged), learned)
+    except ValueError as error:
+        raise Invalid(f"{error}.") from None
+    better = rows[0].both.found > rows[0].rules.found
+    verdict = (
+        "finds more than the rules alone" if better else "does not find more than the rules: leave it off"
+    )
+    told = {"learned": learned.learned, "rows": [asdict(row) for row in rows], "better": better}
+    text = table([_cells(row) for row in rows], COLUMNS)
+    show(told, as_json, f"{text}\n\nAt 1 % false step-ups the model with the rules {verdict}.")
+
+
+def _taught(people: int) -> models.Model:
+    return models.train(observe(one.attempt, one.history) for one in lessons(LESSONS_SEED, people))
+
+
+def _signals(judged: Iterable[LabelledAttempt]) -> Iterable[tuple[str, Any]]:
+    return ((one.label, observe(one.attempt, one.history)) for one in judged)
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        "attacker": row.attacker,
+        "tuned on": "" if row.attacker == "all" else "yes" if row.attacker in KNOWN else "no",
+        "attacks": row.count,
+    }
+    for name, measured in (("rules", row.rules), ("model", row.model), ("both", row.both)):
+        cells |= {f"{name} auc": f"{measured.auc:.3f}", f"{name} found": f"{measured.found:.1%}"}
+    return cells

@@ -1,0 +1,203 @@
+"""Judging sign-ins by what was recorded of those before them, and recording them.
+
+Score and reasons go to the audit log alone: an answer shows only what must be proved besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from ... import clock, crypto
+from ...audit import Audit, Entry, Event
+from ...config import Settings
+from ...db import Database, table_of
+from ...models.sign_in import SignIn
+from ...users import UserRecord
+from ..device_trust import DAY, DeviceTrust
+from ..limits import LoginLimits
+from ..mfa import Tell
+from ..session_view import SessionView
+from ..user_agent import describe, kind_of
+from . import model, rules
+from .history import Attempt, History
+from .places import Marks, Places
+from .rows import attempt_values, past_of
+from .signals import observe
+from .verdict import Assessed, Person, Thresholds, Verdict, decide
+
+table = table_of(SignIn)
+
+# as many of a person's sign-ins as are compared with
+MOST_PAST = 50
+# how long other people's sign-ins from the same network count, and how many are told apart
+NEIGHBOUR_SECONDS, MOST_NEIGHBOURS = 3600, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """From where somebody signs in, on what, for which client; ``amount`` in units of ``currency``."""
+
+    address: str
+    user_agent: str
+    device: str | None = None
+    client_id: str = ""
+    amount: int | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """What judging needs besides: ``person`` tells what somebody can prove."""
+
+    devices: DeviceTrust
+    limits: LoginLimits
+    audit: Audit
+    person: Callable[[UserRecord], Person]
+    tell: Tell
+
+
+class Risk:
+    """Judges and records sign-ins."""
+
+    def __init__(
+        self, settings: Settings, database: Database, master: crypto.MasterKeys, rooms: Rooms
+    ) -> None:
+        self._database = database
+        self._marks = Marks(master)
+        self._places = Places(self._marks, settings.risk_geo_database, settings.risk_anonymisers)
+        self._model = None if settings.risk_model is None else model.read(settings.risk_model)
+        self._thresholds = Thresholds(settings.risk_step_up, settings.risk_strong, settings.risk_deny)
+        self._kept = settings.risk_history_days * DAY
+        self._places_known = settings.risk_geo_database is not None
+        self._devices = rooms.devices
+        self._limits = rooms.limits
+        self._audit = rooms.audit
+        self._person = rooms.person
+        self._tell = rooms.tell
+
+    def assess(self, user: UserRecord, visit: Visit, failures: int) -> Verdict:
+        """What is asked of the person besides their right password; ``failures`` went before it in a row."""
+        attempt = Attempt(
+            clock.now(),
+            self._places.of(visit.address),
+            self._devices.state(user.user_id, visit.device, visit.user_agent),
+            self._marks.of("agent", kind_of(visit.user_agent)),
+            visit.client_id,
+            visit.amount,
+            failures,
+            self._limits.failures(visit.address),
+        )
+        with self._database.reading() as connection:
+            attempt = replace(attempt, neighbours=self._neighbours(connection, user.user_id, attempt))
+            history = self._history(connection, user.user_id, visit)
+        return decide(self._judged(attempt, history), self._person(user), self._thresholds)
+
+    def record_in(
+        self, connection: Connection, user_id: str, visit: Visit, verdict: Verdict, sid: str = ""
+    ) -> None:
+        """The sign-in, which started the session ``sid``, is on record; the person hears of a strange one."""
+        assessed = verdict.assessed
+        assert assessed is not None  # as ``assess`` gave it
+        values = attempt_values(assessed.attempt) | {
+            "id": crypto.identifier(),
+            "user_id": user_id,
+            "currency": visit.currency,
+            "verdict": verdict.kind,
+            "points": assessed.score.points,
+            "sid": sid,
+            "expires_at": assessed.attempt.at + self._kept,
+        }
+        connection.execute(insert(table).values(values))
+        self._audit.record_in(connection, _entry(user_id, sid, verdict, assessed))
+        if assessed.strange or verdict.kind == "deny":
+            template = "sign_in_refused" if verdict.kind == "deny" else "new_sign_in"
+            self._tell(connection, user_id, template, {"device": describe(visit.user_agent)})
+
+    def proved(self, user: UserRecord, sid: str, visit: Visit) -> None:
+        """A sign-in by a passkey, which started the session ``sid``, is on record: no more can be asked."""
+        verdict = Verdict("allow", assessed=self.assess(user, visit, 0).assessed)
+        with self._database.writing() as connection:
+            self.record_in(connection, user.user_id, visit, verdict, sid)
+
+    def completed(self, session: SessionView, visit: Visit) -> str | None:
+        """The cookie by which the device is known as its session is complete; None if that is nothing new.
+
+        The session's sign-in becomes part of the person's history.
+        """
+        mine = (table.c.sid == session.sid) & (table.c.user_id == session.user_id)
+        last = select(table.c.id).where(mine).order_by(table.c.at.desc(), table.c.id).limit(1)
+        fresh = (table.c.id == last.scalar_subquery()) & table.c.completed_at.is_(None)
+        with self._database.writing() as connection:
+            if connection.execute(update(table).where(fresh).values(completed_at=clock.now())).rowcount != 1:
+                return None
+            return self._devices.remember_in(connection, session.user_id, visit.device, visit.user_agent)
+
+    def refresh_fault(self, user_id: str, client_id: str, address: str) -> str:
+        """Why a token may not be refreshed from there; empty if it may, or if places are not known at all.
+
+        From a country that the person never signed in from, or too far away for the time since they did, they
+        sign in anew. It is judged by the place alone: whoever calls is a program, in a browser or not.
+        """
+        if not self._places_known:
+            return ""
+        attempt = Attempt(clock.now(), self._places.of(address), client=client_id)
+        with self._database.reading() as connection:
+            history = self._history(connection, user_id, Visit(address, ""))
+        signals = observe(attempt, history)
+        fault = "impossible_travel" if signals.travel == "impossible" else ""
+        fault = fault or ("new_country" if signals.country == "new" else "")
+        if fault:
+            self._audit.record(
+                Entry(Event.RISK_ASSESSED, "denied", fault, client_id, user_id, detail={"of": "refresh"})
+            )
+        return fault
+
+    def _judged(self, attempt: Attempt, history: History) -> Assessed:
+        signals = observe(attempt, history)
+        surprise = None if self._model is None else self._model.surprise(signals)
+        unlikely = self._model is not None and surprise is not None and surprise.amount > self._model.limit
+        return Assessed(attempt, signals, rules.score(signals), surprise, unlikely)
+
+    def _history(self, connection: Connection, user_id: str, visit: Visit) -> History:
+        query = (
+            select(table)
+            .where(table.c.user_id == user_id, table.c.completed_at.is_not(None))
+            .order_by(table.c.completed_at.desc())
+            .limit(MOST_PAST)
+        )
+        # what rests under a master key before this one reads as it would under this
+        names = self._places.renamed(visit.address)
+        names |= self._marks.renamed("agent", kind_of(visit.user_agent))
+        rows = connection.execute(query).all()
+        return History(tuple(past_of(row, names, visit.currency) for row in rows))
+
+    @staticmethod
+    def _neighbours(connection: Connection, user_id: str, attempt: Attempt) -> int:
+        """How many other people had the right password on the same network lately."""
+        if not attempt.place.network:
+            return 0
+        lately = table.c.at > attempt.at - NEIGHBOUR_SECONDS
+        query = (
+            select(table.c.user_id)
+            .where(table.c.network == attempt.place.network, lately, table.c.user_id != user_id)
+            .distinct()
+            .limit(MOST_NEIGHBOURS)
+        )
+        return len(connection.execute(query).all())
+
+
+def _entry(user_id: str, sid: str, verdict: Verdict, assessed: Assessed) -> Entry:
+    detail: dict[str, Any] = {
+        "verdict": verdict.kind,
+        "acr": verdict.acr,
+        "points": assessed.score.points,
+        "reasons": dict(assessed.score.reasons),
+    }
+    if assessed.surprise is not None:
+        detail |= {"surprise": assessed.surprise.amount, "moved": dict(assessed.surprise.moved)}
+    outcome = "denied" if verdict.kind == "deny" else "succeeded"
+    return Entry(Event.RISK_ASSESSED, outcome, assessed.reason, "", user_id, sid, detail=detail)  # type: ignore[arg-type]
