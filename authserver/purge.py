@@ -12,6 +12,7 @@ from .models.factor import TotpSecret
 from .models.one_time_code import OneTimeCode
 from .models.outbox import Outbox
 from .models.payment_evidence import PaymentEvidence
+from .models.person import EmailChange
 from .models.replay import Replay
 from .models.session import Session
 from .models.token import ReferenceToken, RefreshToken, Revocation
@@ -22,7 +23,7 @@ BATCH = 1000
 # what goes when its time is over, by itself
 PLAIN = (
     Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, ResetRequest, TotpSecret,
-    OneTimeCode, WebauthnChallenge,
+    OneTimeCode, EmailChange, WebauthnChallenge,
 )  # fmt: skip
 # an authorization is kept for as long as its last access token may live, so that ending it still matters
 LONGEST_ACCESS_TOKEN = 3600 + 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from . import crypto, factor_rooms
-from .audit import Audit
+from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
 from .clients import Clients, Registrations, Scopes, SecretHasher
@@ -33,10 +33,13 @@ from .login import (
     UnusedAccounts,
     webauthn,
 )
+from .login.email_change import EmailChanges
+from .login.email_change import Rooms as EmailRooms
 from .login.email_otp import Rooms as OtpRooms
 from .login.passkey_changes import PasskeyChanges
 from .login.password_login import Rooms as LoginRooms
 from .login.payment_factors import PaymentFactors
+from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
 from .oauth import account_source
@@ -68,6 +71,8 @@ from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
+from .personal_data import Erasure, Export
+from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Contacts, Links, LockNotices, Users
@@ -86,6 +91,7 @@ class Services:
     master: crypto.MasterKeys
     database: Database
     versions: Versions
+    person_keys: PersonKeys
     audit: Audit
     sealer: Sealer
     keys: KeyStore
@@ -116,6 +122,10 @@ class Services:
     unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
+    email_changes: EmailChanges
+    recovery: Recovery
+    export: Export
+    erasure: Erasure
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -140,7 +150,8 @@ def build(app: Flask, settings: Settings) -> Services:
     database = Database(app)
     commits = GroupCommit(database)
     versions = Versions(database, settings.cache_confirm_ms)
-    audit = Audit(commits, master)
+    person_keys = PersonKeys(database, master)
+    audit = Audit(commits, master, person_keys)
     keys = KeyStore(database, versions, master)
     sealer = Sealer(
         database,
@@ -160,8 +171,9 @@ def build(app: Flask, settings: Settings) -> Services:
     # neither who proves itself by published keys nor who is signed out
     outgoing = Outgoing(settings, AT_ONCE // 2)
     subjects = Subjects(database, clients, master)
-    calls = Outgoing(settings)
-    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, calls, audit)
+    backchannel_logout = BackchannelLogout(
+        settings, database, clients, subjects, keys, Outgoing(settings), audit
+    )
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
@@ -216,11 +228,15 @@ def build(app: Flask, settings: Settings) -> Services:
             settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
         )
     )
+    login_rooms = LoginRooms(
+        users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
+    )
     return Services(
         settings=settings,
         master=master,
         database=database,
         versions=versions,
+        person_keys=person_keys,
         audit=audit,
         sealer=sealer,
         keys=keys,
@@ -246,18 +262,20 @@ def build(app: Flask, settings: Settings) -> Services:
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
         steps=Steps(consents, subjects, mfa, payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(
-            database,
-            passwords,
-            LoginRooms(
-                users, sessions, login_limits, audit, mfa.login_demand, password_rules, unused_accounts
-            ),
-        ),
+        password_login=PasswordLogin(database, passwords, login_rooms),
         password_rules=password_rules,
         unused_accounts=unused_accounts,
         password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
             database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
+        ),
+        email_changes=EmailChanges(
+            database, versions, EmailRooms(audit, mfa, sessions, mail.queue_in, settings.issuer)
+        ),
+        recovery=Recovery(database, audit, mail.queue_in, person_ends),
+        export=Export(database, audit, person_keys, mfa, settings.issuer),
+        erasure=Erasure(
+            database, versions, ErasureRooms(audit, person_keys, mfa, mail.queue_in, person_ends)
         ),
         subjects=subjects,
         authorizations=authorizations,
