@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from ..config import Settings
 from ..errors import Invalid, NotDone
 from ..login.risk import model as models
 from ..login.risk.signals import observe
 from ..login.risk.training import sign_ins
-from ..risk_simulation import KNOWN, LabelledAttempt, Row, evaluate, lessons, read_events, simulate
+from ..risk_simulation import KNOWN, LabelledAttempt, Practice, Row, evaluate, lessons, read_events, simulate
 from .rooms import json_option, open_rooms, show, table
 
 # fewer teach habits of nobody
@@ -55,7 +56,11 @@ def train(out: str | None, as_json: bool) -> None:
     except OSError as error:
         raise NotDone(f"{path} cannot be written: {error.strerror}.") from None
     told = {"file": str(path), "learned": made.learned, "limit": made.limit}
-    show(told, as_json, f"{path} knows {made.learned} sign-ins; unlikely is what is above {made.limit} nats.")
+    show(
+        told,
+        as_json,
+        f"{path} knows {made.learned} sign-ins; unlikely: more than {made.limit:.1f} nats.",
+    )
 
 
 @risk.command("evaluate")
@@ -82,16 +87,25 @@ def evaluate_(seed: int, people: int, events: str | None, model: str | None, as_
     learned = models.read(Path(model)) if model else _taught(people)
     judged = read_events(Path(events)) if events else simulate(seed, people)
     try:
-        rows = evaluate(_signals(judged), learned)
+        report = evaluate(_signals(judged), learned, Settings.model_fields["risk_step_up"].default)
     except ValueError as error:
         raise Invalid(f"{error}.") from None
-    better = rows[0].both.found > rows[0].rules.found
-    verdict = (
-        "finds more than the rules alone" if better else "does not find more than the rules: leave it off"
+    whole = report.rows[0]
+    better = whole.both.found > whole.rules.found
+    worse = "does not find more than the rules: leave it off"
+    verdict = "finds more than the rules alone" if better else worse
+    told = {"learned": learned.learned, "better": better} | asdict(report)
+    text = table([_cells(row) for row in report.rows], COLUMNS)
+    last = f"At 1 % false step-ups the model with the rules {verdict}."
+    show(told, as_json, f"{text}\n\n{last}\n{_in_practice(report.practice)}")
+
+
+def _in_practice(practice: Practice) -> str:
+    return (
+        f"As served by default the rules ask for more at {practice.honest_rules:.2%} of honest sign-ins and "
+        f"{practice.found_rules:.1%} of attacks, with the model at {practice.honest_both:.2%} and "
+        f"{practice.found_both:.1%}."
     )
-    told = {"learned": learned.learned, "rows": [asdict(row) for row in rows], "better": better}
-    text = table([_cells(row) for row in rows], COLUMNS)
-    show(told, as_json, f"{text}\n\nAt 1 % false step-ups the model with the rules {verdict}.")
 
 
 def _taught(people: int) -> models.Model:

@@ -34,12 +34,30 @@ class Row:
     both: Measured
 
 
-def evaluate(sign_ins: Iterable[tuple[str, Signals]], model: Model) -> list[Row]:
-    """A row for all attacks, then one for each kind. Both: the points and the surprise, added up."""
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """What thresholds do: shares of honest sign-ins and of attacks that are asked for more."""
+
+    honest_rules: float
+    found_rules: float
+    honest_both: float
+    found_both: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A row for all attacks, then one for each kind; and what is served."""
+
+    rows: list[Row]
+    practice: Practice
+
+
+def evaluate(sign_ins: Iterable[tuple[str, Signals]], model: Model, step_up: int) -> Report:
+    """How rules and model do. Both: the points and the surprise as ``Model.weight`` puts them together."""
     scores: dict[str, list[tuple[float, float, float]]] = {}
     for label, signals in sign_ins:
         points, surprise = rules.score(signals).points, model.surprise(signals).amount
-        scores.setdefault(label, []).append((points, surprise, points / POINTS_A_NAT + surprise))
+        scores.setdefault(label, []).append((points, surprise, model.weight(signals)))
     honest = scores.pop(HONEST, [])
     if not honest or not scores:
         raise ValueError("honest sign-ins and attacks are both needed")
@@ -50,11 +68,14 @@ def evaluate(sign_ins: Iterable[tuple[str, Signals]], model: Model) -> list[Row]
         judged = [_measure(columns[place], [one[place] for one in attacks]) for place in range(3)]
         return Row(name, len(attacks), *judged)
 
-    return [row("all", every), *(row(name, scores[name]) for name in scores)]
+    def share(of: Sequence[tuple[float, float, float]], limit: float) -> float:
+        return sum(points >= step_up or weight > limit for points, _, weight in of) / len(of)
 
-
-# how many points weigh as much as one nat
-POINTS_A_NAT = 5.0
+    alone = float("inf")
+    practice = Practice(
+        share(honest, alone), share(every, alone), share(honest, model.limit), share(every, model.limit)
+    )
+    return Report([row("all", every), *(row(name, scores[name]) for name in sorted(scores))], practice)
 
 
 def _measure(honest: Sequence[float], attacks: Sequence[float]) -> Measured:

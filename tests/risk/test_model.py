@@ -54,7 +54,7 @@ def test_lessons_hold_few_attacks_and_only_known_kinds() -> None:
 def test_the_model_and_the_rules_find_more_attacks_than_the_rules_alone(
     taught: Model, judged: list[tuple[str, Signals]]
 ) -> None:
-    whole, *kinds = evaluate(judged, taught)
+    whole, *kinds = evaluate(judged, taught, 40).rows
     assert whole.both.found > whole.rules.found
     assert whole.rules.auc > 0.9
     assert {row.attacker for row in kinds} == set(ATTACKERS)
@@ -82,7 +82,16 @@ def test_what_was_learned_often_surprises_less(judged: list[tuple[str, Signals]]
 
 def test_a_model_that_learned_nothing_finds_nothing_unlikely(judged: list[tuple[str, Signals]]) -> None:
     empty = train([])
-    assert all(not empty.surprise(signals).amount > empty.limit for _, signals in judged)
+    assert all(not empty.weight(signals) > empty.limit for _, signals in judged)
+
+
+def test_of_what_was_learned_one_in_a_hundred_is_unlikely(judged: list[tuple[str, Signals]]) -> None:
+    honest = [signals for label, signals in judged if label == HONEST]
+    model = train(honest)
+    assert sum(model.weight(signals) > model.limit for signals in honest) <= len(honest) / 100
+    practice = evaluate(judged, model, 40).practice
+    assert practice.honest_both >= practice.honest_rules
+    assert practice.found_both > practice.found_rules
 
 
 def test_a_model_rests_in_a_file_and_reads_the_same(
@@ -135,9 +144,9 @@ def test_a_judge_that_knows_everything_has_an_area_of_one(judged: list[tuple[str
     usual = next(s for label, s in judged if label == HONEST and s.maturity == "mature")
     odd = next(s for label, s in judged if label == "travel" and s.travel == "impossible")
     model = train([usual] * 500)
-    whole = evaluate([(HONEST, usual)] * 100 + [("travel", odd)] * 10, model)[0]
+    whole = evaluate([(HONEST, usual)] * 100 + [("travel", odd)] * 10, model, 40).rows[0]
     assert (whole.rules.auc, whole.rules.found, whole.model.auc, whole.both.found) == (1, 1, 1, 1)
-    blind = evaluate([(HONEST, usual)] * 100 + [("travel", usual)] * 10, model)[0]
+    blind = evaluate([(HONEST, usual)] * 100 + [("travel", usual)] * 10, model, 40).rows[0]
     assert (blind.rules.auc, blind.rules.found) == (0.5, 0)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import Invalid
+from . import rules
 from .signals import Signals
 
 VERSION = 1
@@ -53,8 +54,10 @@ CIRCUMSTANCE = 0.4
 CIRCUMSTANCES = frozenset({"hour", "client", "amount", "account_failures", "address_failures", "neighbours"})
 # so many sign-ins of each level that nobody has seen: what is new is unlikely, not impossible
 SMOOTHING = 0.5
-# of honest sign-ins so many are below the limit
-BELOW = 0.995
+# of honest sign-ins so many are at the limit or below
+BELOW = 0.99
+# of the rules so many points weigh as much as one nat
+POINTS_A_NAT = 5.0
 MOST_BYTES = 1_000_000
 
 
@@ -72,7 +75,10 @@ class Surprise:
 
 @dataclass
 class Model:
-    """Counts by signal, by the level of what explains it, by level; above ``limit`` a sign-in is unlikely."""
+    """Counts by signal, by the level of what explains it, by level.
+
+    A sign-in is unlikely whose ``weight`` is above ``limit``.
+    """
 
     counts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     learned: int = 0
@@ -95,6 +101,10 @@ class Model:
                 moved.append((name, round(amount, 2)))
         moved.sort(key=lambda item: (-item[1], item[0]))
         return Surprise(round(sum(amount for _, amount in moved), 2), tuple(moved))
+
+    def weight(self, signals: Signals) -> float:
+        """The surprise and the points of the rules, put together."""
+        return self.surprise(signals).amount + rules.score(signals).points / POINTS_A_NAT
 
     def _unlikely(self, name: str, given: str, level: str) -> float:
         if level in PLAIN or level in PLAIN_OF.get(name, ()):
@@ -135,8 +145,8 @@ def train(sign_ins: Iterable[Signals], below: float = BELOW) -> Model:
     for signals in known:
         model.learn(signals)
     if known:
-        amounts = sorted(model.surprise(signals).amount for signals in known)
-        model.limit = amounts[min(len(amounts) - 1, int(below * len(amounts)))]
+        weights = sorted(model.weight(signals) for signals in known)
+        model.limit = weights[min(len(weights) - 1, int(below * len(weights)))]
     return model
 
 

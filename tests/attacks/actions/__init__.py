@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import ModuleType
 
 from . import (
+    adaptive,
+    approvals,
     audit_log,
     client_keys,
     clients,
@@ -33,6 +35,8 @@ from . import (
 )
 
 MODULES: tuple[ModuleType, ...] = (
+    approvals,
+    adaptive,
     audit_log,
     client_keys,
     clients,
