@@ -9,20 +9,23 @@ from typing import Any
 
 import click
 
+from ..config import Settings
 from ..errors import Invalid, NotDone
 from ..login.risk import model as models
 from ..login.risk.signals import observe
 from ..login.risk.training import sign_ins
-from ..risk_simulation import KNOWN, LabelledAttempt, Row, evaluate, lessons, read_events, simulate
+from ..risk_simulation import KNOWN, LabelledAttempt, Report, Row, evaluate, lessons, read_events, simulate
 from .rooms import json_option, open_rooms, show, table
 
 # fewer teach habits of nobody
 FEWEST = 1000
 # of the simulation that teaches, never that of one that is judged by
 LESSONS_SEED = 1
+# from so many points a server asks for more, unless it is set otherwise
+STEP_UP = int(Settings.model_fields["risk_step_up"].default)
 COLUMNS = [
     "attacker", "tuned on", "attacks", "rules auc", "rules found", "model auc", "model found", "both auc",
-    "both found",
+    "both found", "served: rules", "served: both",
 ]  # fmt: skip
 
 
@@ -69,8 +72,9 @@ def train(out: str | None, as_json: bool) -> None:
 def evaluate_(seed: int, people: int, events: str | None, model: str | None, as_json: bool) -> None:
     """Measure rules and model on labelled sign-ins: on the simulation, or on a file of events.
 
-    Prints the area under the ROC curve, and the share of attacks found while 1 % of honest sign-ins are asked
-    for more. The model is made from a simulation of another seed unless one is given.
+    Prints the area under the ROC curve, the share of attacks found while 1 % of honest sign-ins are asked for
+    more, and what a server with the usual thresholds finds. The model is made from a simulation of another
+    seed unless one is given.
 
     \b
     Examples:
@@ -82,16 +86,26 @@ def evaluate_(seed: int, people: int, events: str | None, model: str | None, as_
     learned = models.read(Path(model)) if model else _taught(people)
     judged = read_events(Path(events)) if events else simulate(seed, people)
     try:
-        rows = evaluate(_signals(judged), learned)
+        report = evaluate(_signals(judged), learned, STEP_UP)
     except ValueError as error:
         raise Invalid(f"{error}.") from None
-    better = rows[0].both.found > rows[0].rules.found
+    told = {"learned": learned.learned, "better": report.better} | asdict(report)
+    show(told, as_json, f"{table([_cells(row) for row in report.rows], COLUMNS)}\n\n{_summary(report)}")
+
+
+def _summary(report: Report) -> str:
+    whole = report.rows[0]
     verdict = (
-        "finds more than the rules alone" if better else "does not find more than the rules: leave it off"
+        "The model with the rules finds more than the rules alone at the same false step-ups."
+        if report.better
+        else "The model does not find more than the rules alone: leave it off."
     )
-    told = {"learned": learned.learned, "rows": [asdict(row) for row in rows], "better": better}
-    text = table([_cells(row) for row in rows], COLUMNS)
-    show(told, as_json, f"{text}\n\nAt 1 % false step-ups the model with the rules {verdict}.")
+    return (
+        f"Of {report.honest} honest sign-ins a server asks {report.false_by_rules:.2%} for more by the rules"
+        f" alone, {report.false_served:.2%} with the model.\nIt finds {whole.by_rules:.1%} of attacks by the"
+        f" rules alone, {whole.served:.1%} with the model; rules that asked as many would find"
+        f" {report.rules_there:.1%}.\n{verdict}"
+    )
 
 
 def _taught(people: int) -> models.Model:
@@ -110,4 +124,5 @@ def _cells(row: Row) -> dict[str, Any]:
     }
     for name, measured in (("rules", row.rules), ("model", row.model), ("both", row.both)):
         cells |= {f"{name} auc": f"{measured.auc:.3f}", f"{name} found": f"{measured.found:.1%}"}
+    cells |= {"served: rules": f"{row.by_rules:.1%}", "served: both": f"{row.served:.1%}"}
     return cells

@@ -1,6 +1,6 @@
 """Sign-ins of people who do not exist, labelled: what the judges of risk are measured on."""
 
-from .evaluation import Row, evaluate
+from .evaluation import Report, Row, evaluate
 from .events import read_events
 from .stream import ATTACKERS, HONEST, KNOWN, LabelledAttempt, lessons, simulate
 
@@ -9,6 +9,7 @@ __all__ = [
     "HONEST",
     "KNOWN",
     "LabelledAttempt",
+    "Report",
     "Row",
     "evaluate",
     "lessons",

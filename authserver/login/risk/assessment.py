@@ -159,7 +159,7 @@ class Risk:
     def _judged(self, attempt: Attempt, history: History) -> Assessed:
         signals = observe(attempt, history)
         surprise = None if self._model is None else self._model.surprise(signals)
-        unlikely = self._model is not None and surprise is not None and surprise.amount > self._model.limit
+        unlikely = self._model is not None and self._model.unlikely(signals)
         return Assessed(attempt, signals, rules.score(signals), surprise, unlikely)
 
     def _history(self, connection: Connection, user_id: str, visit: Visit) -> History:

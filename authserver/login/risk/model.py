@@ -4,6 +4,8 @@ For each signal the share of honest sign-ins at each level was counted, given ho
 one other signal that explains it (a known device is often on a new network, a new one seldom). A sign-in's
 surprise is the sum of the negative logarithms of those shares, each above that of the likeliest level:
 what is as usual adds nothing. Counts add up, so learning goes on where it stopped.
+
+What is judged by the limit is the surprise and the points of the rules together: either alone finds less.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import Invalid
+from . import rules
 from .signals import Signals
 
-VERSION = 1
+# 2: the limit is one of surprise and points together
+VERSION = 2
 # each signal, and the one that explains it besides the maturity of the history
 GIVEN = {
     "device": "",
@@ -54,7 +58,9 @@ CIRCUMSTANCES = frozenset({"hour", "client", "amount", "account_failures", "addr
 # so many sign-ins of each level that nobody has seen: what is new is unlikely, not impossible
 SMOOTHING = 0.5
 # of honest sign-ins so many are below the limit
-BELOW = 0.995
+BELOW = 0.99
+# how many points weigh as much as one nat
+POINTS_A_NAT = 5.0
 MOST_BYTES = 1_000_000
 
 
@@ -72,7 +78,10 @@ class Surprise:
 
 @dataclass
 class Model:
-    """Counts by signal, by the level of what explains it, by level; above ``limit`` a sign-in is unlikely."""
+    """Counts by signal, by the level of what explains it, by level.
+
+    A sign-in whose ``weight`` is above ``limit`` is unlikely.
+    """
 
     counts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     learned: int = 0
@@ -96,6 +105,10 @@ class Model:
         moved.sort(key=lambda item: (-item[1], item[0]))
         return Surprise(round(sum(amount for _, amount in moved), 2), tuple(moved))
 
+    def unlikely(self, signals: Signals) -> bool:
+        """Whether more should be asked, whatever the rules alone say."""
+        return weight(rules.score(signals).points, self.surprise(signals)) > self.limit
+
     def _unlikely(self, name: str, given: str, level: str) -> float:
         if level in PLAIN or level in PLAIN_OF.get(name, ()):
             return 0.0
@@ -104,8 +117,8 @@ class Model:
             # what explains it was never seen either: the signal is judged by itself
             seen = self._whole(name)
         most = max(seen.values(), default=0)
-        weight = CIRCUMSTANCE if name in CIRCUMSTANCES else 1.0
-        return weight * max(0.0, log((most + SMOOTHING) / (seen.get(level, 0) + SMOOTHING)))
+        share = CIRCUMSTANCE if name in CIRCUMSTANCES else 1.0
+        return share * max(0.0, log((most + SMOOTHING) / (seen.get(level, 0) + SMOOTHING)))
 
     def _whole(self, name: str) -> dict[str, float]:
         total: dict[str, float] = {}
@@ -122,6 +135,11 @@ class Model:
         beside.replace(path)
 
 
+def weight(points: int, surprise: Surprise) -> float:
+    """What the points of the rules and a surprise come to together, in nats."""
+    return points / POINTS_A_NAT + surprise.amount
+
+
 def _context(name: str, levels: dict[str, str]) -> str:
     return f"{levels['maturity']} {levels.get(GIVEN[name], '')}".strip()
 
@@ -135,7 +153,7 @@ def train(sign_ins: Iterable[Signals], below: float = BELOW) -> Model:
     for signals in known:
         model.learn(signals)
     if known:
-        amounts = sorted(model.surprise(signals).amount for signals in known)
+        amounts = sorted(weight(rules.score(s).points, model.surprise(s)) for s in known)
         model.limit = amounts[min(len(amounts) - 1, int(below * len(amounts)))]
     return model
 
