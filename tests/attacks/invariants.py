@@ -67,7 +67,7 @@ SERVED = {
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
     "token.family.revoked", "mfa.succeeded", "payment.approved", "user.link.made",
-    "client.keys.refreshed", "client.registered",
+    "client.keys.refreshed", "client.registered", "device.trusted", "device.revoked",
     "registration.created", "registration.read", "registration.updated", "registration.deleted",
 }  # fmt: skip
 # RFC 6749 §5.2
@@ -247,7 +247,10 @@ def check_echo(reply: Reply, sent: list[str]) -> None:
 
 def check_audit_row(row: dict[str, Any], client_ip: str) -> None:
     """I5: whoever reads the row knows how it ended, who it was and from where."""
-    assert row["outcome"] == ("succeeded" if row["event"] in SERVED else "denied"), row
+    served = row["event"] in SERVED
+    if row["event"] == "risk.assessed":
+        served = row["detail"].get("verdict", "deny") != "deny"
+    assert row["outcome"] == ("succeeded" if served else "denied"), row
     assert row["request_id"], row
     assert row["actor"], row
     assert row["worker"], row

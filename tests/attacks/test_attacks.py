@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from mmdb import write
 from plugins.app import World, populated
 
 from authserver.app import services_of
@@ -27,7 +29,11 @@ def test_attack(case: Case, world_of: Callable[[str], World], descriptions: Desc
 
 @pytest.mark.parametrize("case", [case for case in runnable("wsgi") if not case.plain], ids=str)
 def test_attack_on_an_app_of_its_own(
-    case: Case, make_app: Callable[..., Flask], descriptions: Descriptions, request: pytest.FixtureRequest
+    case: Case,
+    make_app: Callable[..., Flask],
+    descriptions: Descriptions,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in case.settings.items()}
     redis = None
@@ -35,6 +41,9 @@ def test_attack_on_an_app_of_its_own(
         server = request.getfixturevalue("redis_server")
         server.flushall()
         redis = settings["redis_url"] = server.url
+    if settings.get("risk_geo_database"):
+        # where addresses of documentation are: mmdb.PLACES
+        settings["risk_geo_database"] = write(tmp_path / settings["risk_geo_database"])
     clock = None
     if case.clock:
         clock = request.getfixturevalue("moving_clock")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from . import (
+    adaptive,
     audit_log,
     client_keys,
     clients,
@@ -32,6 +33,7 @@ from . import (
 )
 
 MODULES: tuple[ModuleType, ...] = (
+    adaptive,
     audit_log,
     client_keys,
     clients,
