@@ -6,8 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
-# Processes that run the tests: many of these wait, so one more than a small machine has cores. What counts
-# seconds (tests/flows) runs afterwards, alone.
+# Processes that run the tests: many of these wait, so one more than a small machine has cores.
 PROCESSES ?= 3
 # Set UPGRADE=--upgrade to move every pin to the newest version that pyproject.toml allows.
 UPGRADE ?=
@@ -31,8 +30,7 @@ production: installed-dev ## nginx, PostgreSQL, Redis and two workers as in depl
 test: installed-dev ## every test; ARGS="tests/oauth -k par" picks some
 	@scripts/install-test-services.sh
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --ignore=tests/flows
-	@$(BIN)/python -m pytest tests/flows
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

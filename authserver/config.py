@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from . import crypto
-from .login_settings import LoginSettings
+from .login_settings import LoginSettings, attestation_refusals
 from .messaging import Messaging, messaging_refusals
 
 PREFIX = "AUTHSERVER_"
@@ -249,6 +249,7 @@ def refusals(settings: Settings) -> list[str]:
     reasons = []
     if settings.client_address_header and not settings.trusted_peers:
         reasons.append("AUTHSERVER_CLIENT_ADDRESS_HEADER needs AUTHSERVER_TRUSTED_PEERS: who may send it.")
+    reasons += attestation_refusals(settings)
     reasons += messaging_refusals(settings, production=settings.profile == "production")
     if settings.profile == "dev":
         if not settings.loopback:

@@ -182,14 +182,16 @@ def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) ->
 
 def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, wanted: str) -> Next | None:
     """What the person must prove, set up or change before they are asked; or None."""
-    # the approval of a payment itself proves what is wanted, by who has the factor for it
-    pays = request.payment is not None and not session.change_password
     if session.change_password:
-        wanted = acr.highest(wanted, session.demand)
-    if acr.reaches(person.highest if pays else session.acr, wanted) and (pays or not session.confirm):
-        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
+        demand = person.demand if request.payment is not None else wanted
+        wanted = acr.highest(demand, session.demand)
+    elif request.payment is not None and acr.reaches(person.highest, wanted):
+        # the approval itself proves it, by who has the factor for it
+        return None
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE, "new_device")
+    if acr.reaches(session.acr, wanted):
+        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
     # a factor is added by who has proved all that they have
     proved = acr.reaches(session.acr, person.highest)
     return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)

@@ -41,6 +41,8 @@ class Jobs:
             Job("audit_seal", 0.5, services.sealer.seal, services.sealer.pending),
             Job("key_rotation", 60, services.rotation.advance),
             Job("subject_key", 3600, services.subjects.reseal, services.subjects.sealed_by_another),
+            Job("person_keys", 10, services.person_keys.tend, services.person_keys.untended),
+            Job("erasure", 60, services.erasure.carry_out, services.erasure.due),
             Job("purge", 300, lambda: purge(services.database)),
             Job("unused_accounts", 3600, services.unused_accounts.disable, services.unused_accounts.found),
             Job("registrations", 3600, services.registrations.expire),

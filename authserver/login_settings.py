@@ -59,3 +59,14 @@ class LoginSettings(Appearance):
     payment_sca: Literal["webauthn", "totp"] = "webauthn"
     # whether payments of up to 30 EUR go without it (art. 16 there), until five or 100 EUR in a row
     sca_exempt_low_value: bool = False
+
+
+def attestation_refusals(settings: LoginSettings) -> list[str]:
+    """Why passkeys would be registered otherwise than the settings seem to say, a sentence each."""
+    direct = settings.attestation == "direct"
+    if direct == bool(settings.attestation_aaguids) and direct == (settings.attestation_roots is not None):
+        return []
+    return [
+        "AUTHSERVER_ATTESTATION=direct needs AUTHSERVER_ATTESTATION_AAGUIDS and AUTHSERVER_ATTESTATION_ROOTS "
+        "and they count with it alone."
+    ]

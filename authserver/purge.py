@@ -12,17 +12,19 @@ from .models.factor import TotpSecret
 from .models.one_time_code import OneTimeCode
 from .models.outbox import Outbox
 from .models.payment_evidence import PaymentEvidence
+from .models.person import EmailChange
 from .models.replay import Replay
 from .models.session import Session
 from .models.sign_in import SignIn, TrustedDevice
 from .models.token import ReferenceToken, RefreshToken, Revocation
 from .models.user import ResetRequest, UserLink
+from .models.webauthn import WebauthnChallenge
 
 BATCH = 1000
 # what goes when its time is over, by itself
 PLAIN = (
     Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, ResetRequest, TotpSecret,
-    OneTimeCode, SignIn, TrustedDevice,
+    OneTimeCode, EmailChange, WebauthnChallenge, SignIn, TrustedDevice,
 )  # fmt: skip
 # an authorization is kept for as long as its last access token may live, so that ending it still matters
 LONGEST_ACCESS_TOKEN = 3600 + 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from . import crypto, factor_rooms
-from .audit import Audit
+from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
 from .clients import Clients, Registrations, Scopes, SecretHasher
@@ -18,26 +18,21 @@ from .group_commit import GroupCommit
 from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
-    DeviceTrust,
-    EmailOtp,
-    FactorChanges,
     LoginLimits,
-    Mfa,
     PasswordChange,
     PasswordHasher,
     PasswordLogin,
     PasswordReset,
     PasswordRules,
     ResetRequests,
-    Risk,
     Sessions,
     Staff,
     UnusedAccounts,
-    webauthn,
 )
-from .login.passkey_changes import PasskeyChanges
+from .login.email_change import EmailChanges
+from .login.email_change import Rooms as EmailRooms
 from .login.password_login import Rooms as LoginRooms
-from .login.payment_factors import PaymentFactors
+from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
 from .oauth import account_source
@@ -69,6 +64,8 @@ from .oauth.tokens import Tokens
 from .oauth.userinfo import UserInfo
 from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
+from .personal_data import Erasure, Export
+from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Contacts, Links, LockNotices, Users
@@ -80,13 +77,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Services:
+class Services(factor_rooms.FactorRooms):
     """Everything that requests, commands and jobs work with."""
 
     settings: Settings
     master: crypto.MasterKeys
     database: Database
     versions: Versions
+    person_keys: PersonKeys
     audit: Audit
     sealer: Sealer
     keys: KeyStore
@@ -105,20 +103,17 @@ class Services:
     sessions: Sessions
     login_limits: LoginLimits
     lock_notices: LockNotices
-    mfa: Mfa
-    email_otp: EmailOtp
-    device_trust: DeviceTrust
-    risk: Risk
     reset_requests: ResetRequests
-    factor_changes: FactorChanges
-    passkeys: webauthn.Passkeys
-    passkey_changes: PasskeyChanges
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
     unused_accounts: UnusedAccounts
     password_reset: PasswordReset
     password_change: PasswordChange
+    email_changes: EmailChanges
+    recovery: Recovery
+    export: Export
+    erasure: Erasure
     subjects: Subjects
     authorizations: Authorizations
     authorization_endpoint: AuthorizationEndpoint
@@ -127,7 +122,6 @@ class Services:
     approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
-    payment_factors: PaymentFactors
     payment_evidences: PaymentEvidences
     exemptions: Exemptions
     revocations: Revocations
@@ -143,7 +137,8 @@ def build(app: Flask, settings: Settings) -> Services:
     database = Database(app)
     commits = GroupCommit(database)
     versions = Versions(database, settings.cache_confirm_ms)
-    audit = Audit(commits, master)
+    person_keys = PersonKeys(database, master)
+    audit = Audit(commits, master, person_keys)
     keys = KeyStore(database, versions, master)
     sealer = Sealer(
         database,
@@ -163,8 +158,9 @@ def build(app: Flask, settings: Settings) -> Services:
     # neither who proves itself by published keys nor who is signed out
     outgoing = Outgoing(settings, AT_ONCE // 2)
     subjects = Subjects(database, clients, master)
-    calls = Outgoing(settings)
-    backchannel_logout = BackchannelLogout(settings, database, clients, subjects, keys, calls, audit)
+    backchannel_logout = BackchannelLogout(
+        settings, database, clients, subjects, keys, Outgoing(settings), audit
+    )
 
     # locks are taken in one order everywhere: person, sessions, authorizations, the list's version
     def sessions_end(connection: Connection, reasons: Mapping[str, str]) -> None:
@@ -216,16 +212,15 @@ def build(app: Flask, settings: Settings) -> Services:
     partners = Partners(database, audit)
     registrations = Registrations(database, clients, partners, audit, consents.end_for_client_in)
     rotation = Rotation(database, master, audit, settings)
-    registration = RegistrationEndpoint(
-        RegistrationRooms(
-            settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
-        )
+    login_rooms = LoginRooms(
+        users, sessions, login_limits, audit, mfa.login_demand, risk, password_rules, unused_accounts
     )
     return Services(
         settings=settings,
         master=master,
         database=database,
         versions=versions,
+        person_keys=person_keys,
         audit=audit,
         sealer=sealer,
         keys=keys,
@@ -253,25 +248,20 @@ def build(app: Flask, settings: Settings) -> Services:
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
         steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(
-            database,
-            passwords,
-            LoginRooms(
-                users,
-                sessions,
-                login_limits,
-                audit,
-                mfa.login_demand,
-                risk,
-                password_rules,
-                unused_accounts,
-            ),
-        ),
+        password_login=PasswordLogin(database, passwords, login_rooms),
         password_rules=password_rules,
         unused_accounts=unused_accounts,
         password_reset=PasswordReset(links, passwords, mfa, password_rules),
         password_change=PasswordChange(
             database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
+        ),
+        email_changes=EmailChanges(
+            database, versions, EmailRooms(audit, mfa, sessions, mail.queue_in, settings.issuer)
+        ),
+        recovery=Recovery(database, audit, mail.queue_in, person_ends),
+        export=Export(database, audit, person_keys, mfa, settings.issuer),
+        erasure=Erasure(
+            database, versions, ErasureRooms(audit, person_keys, mfa, mail.queue_in, person_ends)
         ),
         subjects=subjects,
         authorizations=authorizations,
@@ -291,6 +281,10 @@ def build(app: Flask, settings: Settings) -> Services:
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
-        registration=registration,
+        registration=RegistrationEndpoint(
+            RegistrationRooms(
+                settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
+            )
+        ),
         server=server,
     )

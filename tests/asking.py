@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from flask import Flask
-from plugins.app import ISSUER, World, populate
+from plugins.app import ISSUER, World, populate, populated
 from plugins.factors import code_for, give_apps
 from plugins.people import Browser, add_user, hidden_fields
 from sqlalchemy import func, select
@@ -62,25 +62,10 @@ class Asking:
     alice: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.world = populate(self.app)
-        services = self.world.services
-        for client_id, special in CLIENTS.items():
-            values = {
-                "client_id": client_id,
-                "client_name": client_id,
-                "state": "active",
-                "token_endpoint_auth_method": "client_secret_basic",
-                "grant_types": CODE,
-                "redirect_uris": [CALLBACK],
-                "scopes": SCOPES,
-                "profile": "oauth21",
-                "tier": "gold",
-            } | special
-            _, secret = services.clients.create(values)
-            self.world.methods[client_id] = values["token_endpoint_auth_method"]
-            if secret:
-                self.world.secrets[client_id] = secret
-        self.alice = add_user(services, "alice")
+        self.world = populated(self.app, _peopled)
+        alice = self.world.services.users.find("alice")
+        assert alice is not None
+        self.alice = alice.user_id
 
     def browser(self, *, logged_in: bool = False) -> Browser:
         browser = Browser(self.app)
@@ -116,6 +101,29 @@ class Asking:
             "code_verifier": VERIFIER,
         }
         return self.world.post("/token", as_=client_id, form=usual | form)
+
+
+def _peopled(app: Flask) -> World:
+    """``app`` has these clients, and alice."""
+    world = populate(app)
+    for client_id, special in CLIENTS.items():
+        values = {
+            "client_id": client_id,
+            "client_name": client_id,
+            "state": "active",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "grant_types": CODE,
+            "redirect_uris": [CALLBACK],
+            "scopes": SCOPES,
+            "profile": "oauth21",
+            "tier": "gold",
+        } | special
+        _, secret = world.services.clients.create(values)
+        world.methods[client_id] = values["token_endpoint_auth_method"]
+        if secret:
+            world.secrets[client_id] = secret
+    add_user(world.services, "alice")
+    return world
 
 
 def parameters(client_id: str = "shop", **changes: str | None) -> dict[str, str]:

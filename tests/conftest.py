@@ -8,7 +8,7 @@ import pytest
 from services import PostgresCluster, RedisServer, postgres_missing, redis_missing
 
 pytest_plugins = [
-    "plugins.skips", "plugins.spec", "plugins.groups",
+    "plugins.skips", "plugins.spec", "plugins.groups", "plugins.compiled",
     "plugins.app", "plugins.databases", "plugins.people", "asking",
 ]  # fmt: skip
 

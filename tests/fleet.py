@@ -16,9 +16,10 @@ from plugins.app import MASTER, WIDE_LIMITS, World, basic, make_settings, popula
 from running import RunningServer
 
 from authserver import crypto
-from authserver.app import create_app
+from authserver.app import create_app, services_of
 from authserver.audit.chain import CHECKPOINT_TYP
 from authserver.audit.verify import Verdict, verify
+from authserver.cli.db import prepare
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ class Fleet:
             **settings,
         }
         self.server = RunningServer(directory, workers=workers, **given)
-        self.server.command("db", "upgrade")
-        here = {"issuer": self.server.issuer}
-        self.world: World = populate(create_app(make_settings(directory, database_url, **here)))
-        self.services = self.world.services
+        app = create_app(make_settings(directory, database_url, issuer=self.server.issuer))
+        self.services = services_of(app)
+        # as `authserver db upgrade` does, without a process of its own for it
+        prepare(self.services)
+        self.world: World = populate(app)
 
     def __enter__(self) -> Self:
         self.server.start()

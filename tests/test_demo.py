@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from flask import Flask
+from plugins.factors import App
 from plugins.people import hidden_fields
 from services import free_port
 from shopping import Market
@@ -103,8 +104,11 @@ def start_demo(tmp_path: Path) -> Iterator[Callable[[int], Demo]]:
             demo.interrupt()
 
 
-def buy(home: str, username: str, password: str) -> httpx.Response:
-    """The last page of a purchase, from the issuer's home page, as a browser without scripts makes it."""
+def buy(home: str, user: dict[str, str], steps_ahead: int) -> httpx.Response:
+    """The last page of a purchase, from the issuer's home page, as a browser without scripts makes it.
+
+    Two purchases within half a minute take codes of two time steps.
+    """
     with httpx.Client(follow_redirects=True, timeout=30) as browser:
 
         def submit(page: httpx.Response, action: str, **values: str) -> httpx.Response:
@@ -116,11 +120,12 @@ def buy(home: str, username: str, password: str) -> httpx.Response:
         assert link, front.text
         basket = browser.get(link[1])
         login = submit(basket, "/shop/checkout")
-        asked = submit(login, "/login", username=username, password=password)
+        asked = submit(login, "/login", username=user["username"], password=user["password"])
         assert "Approve this payment?" in asked.text, asked.text
         account = re.search(r'name="account" value="([^"]+)"', asked.text)
         assert account
-        return submit(asked, "/consent", account=account[1], decision="approve")
+        code = App(user["totp_secret"]).code(steps_ahead)
+        return submit(asked, "/consent", account=account[1], code=code, decision="approve")
 
 
 def secrets_of(content: dict[str, Any]) -> dict[str, str | None]:
@@ -140,7 +145,7 @@ def test_the_demo_pays_survives_a_restart_and_stops_on_ctrl_c(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     first = json.loads(path.read_text())
     assert "http://localhost:" + str(port) in "\n".join(demo.lines)
-    receipt = buy(first["issuer"], "alice", secrets_of(first)["alice"] or "")
+    receipt = buy(first["issuer"], first["users"][0], 0)
     assert str(receipt.url).startswith(f"http://127.0.0.1:{port + 1}/shop/orders/")
     assert "<h1>Receipt</h1>" in receipt.text
     assert "24.30" in receipt.text
@@ -160,7 +165,7 @@ def test_the_demo_pays_survives_a_restart_and_stops_on_ctrl_c(
     assert {api["audience"] for api in moved["resource_servers"]} == {
         f"http://127.0.0.1:{other + 1}/{name}" for name in ("payments", "accounts")
     }
-    assert "<h1>Receipt</h1>" in buy(moved["issuer"], "bob", secrets_of(moved)["bob"] or "").text
+    assert "<h1>Receipt</h1>" in buy(moved["issuer"], moved["users"][0], 1).text
     # printed once: the second start shows no credentials
     for secret in secrets_of(first).values():
         assert secret is None or secret not in "\n".join(again.lines)

@@ -29,10 +29,14 @@ PAGES = {
     "/end_session/resume", "/end_session/confirm", "/language", "/account/payments/withdraw",
     "/login/passkey", "/login/passkey/options", "/mfa/passkey/options", "/account/passkeys",
     "/account/passkeys/options", "/account/passkeys/rename", "/account/passkeys/remove",
-    "/consent/payment-challenge", "/mfa", "/second-factor", "/account/security", "/account/totp",
-    "/account/totp/confirm",
-    "/account/totp/remove", "/account/recovery-codes", "/confirm-device", "/confirm-device/send",
-    "/password/forgot", "/account/devices/revoke",
+    "/consent/payment-challenge",
+    "/mfa", "/second-factor", "/account/security", "/account/totp", "/account/totp/confirm",
+    "/account/totp/remove", "/account/recovery-codes", "/account/sessions", "/account/consents",
+    "/account/activity", "/account/activity/sign-in", "/account/activity/not-me",
+    "/account/activity/recovery", "/account/data", "/account/data/export", "/account/data/delete",
+    "/account/data/keep", "/account/email", "/account/email/confirm",
+    "/confirm-device", "/confirm-device/send", "/password/forgot",
+    "/account/devices/revoke",
 }  # fmt: skip
 
 

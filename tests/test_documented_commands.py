@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from journey import Journey, claims_of
+from journey import PAYMENT, Journey, claims_of
 from plugins.app import MASTER, World, make_settings, populate
 from sqlalchemy import update
 from test_cli_tree import RUNNING, documents, examples, words_of
@@ -17,13 +17,14 @@ from authserver.app import create_app
 from authserver.cli import main
 from authserver.db import table_of
 from authserver.models.signing_key import SigningKey
+from authserver.oauth.payment_evidence import Evidence, Statement, new_nonce
 
 SHOPS = {
     "demo-merchant": ("client_secret_basic", ["authorization_code", "refresh_token"]),
     "demo-shop": ("client_secret_basic", ["authorization_code", "refresh_token"]),
 }
 # documents that make their people themselves, beginning with alice
-WITH_PEOPLE = {"operations.md"}
+WITH_PEOPLE = {"operations.md", "payments.md"}
 
 
 def lines_of(document: Path) -> list[str]:
@@ -68,7 +69,22 @@ def placeholders(world: World, with_people: bool) -> dict[str, str]:
         "GID": claims_of(third["access_token"])["gid"],
         "SID": journey.session.sid,
         "GRANT_ID": journey.grants["demo-shop"],
+        "EVIDENCE_ID": evidence_id(world),
     }
+
+
+def evidence_id(world: World) -> str:
+    """The id of what proves a payment."""
+    statement = Statement(
+        payment=PAYMENT | {"creditorAccount": {}, "debtorAccount": {}},
+        client_id="shop", request_id="r", nonce=new_nonce(), language="en", lines=("You pay 12.30 EUR",),
+    )  # fmt: skip
+    evidence = Evidence.of(statement, "totp", {"totpId": "t", "timeStep": "1"})
+    journey = Journey(world).prepare("paula", {})
+    services = world.services
+    with services.database.writing() as connection:
+        services.payment_evidences.keep_in(connection, evidence, journey.session, "gid", "shop")
+    return evidence.evidence_id
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

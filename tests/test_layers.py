@@ -21,7 +21,7 @@ FLOORS: list[list[str]] = [
         "tiers", "replay", "users", "partners", "clients",
     ],
     ["login", "oauth"],
-    ["interaction"],
+    ["interaction", "personal_data"],
     ["factor_rooms", "services"],
     ["web"],
     [

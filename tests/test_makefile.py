@@ -85,13 +85,12 @@ def test_run_serves_the_demo_on_the_port_that_is_asked_for() -> None:
     assert "python3 scripts/bootstrap.py run" in plan
 
 
-def test_test_installs_services_first_and_runs_what_counts_seconds_alone() -> None:
+def test_test_installs_services_first_and_runs_every_test_in_one_pool() -> None:
     plan = call("make", "-n", "test").stdout.splitlines()
-    assert plan[-4:] == [
+    assert plan[-3:] == [
         "python3 scripts/bootstrap.py dev",
         "scripts/install-test-services.sh",
-        ".venv/bin/python -m pytest -n 3 --dist loadgroup --ignore=tests/flows",
-        ".venv/bin/python -m pytest tests/flows",
+        ".venv/bin/python -m pytest -n 3 --dist loadgroup",
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from plugins.groups import FOLDERS, MODULES, group_of
 from plugins.spec import mistake_in
 
 PLANTED = """
@@ -137,3 +138,38 @@ def test_a_marker_must_name_a_document_and_a_section(arguments: tuple[object, ..
 )
 def test_a_marker_may_name_any_document(arguments: tuple[str, str]) -> None:
     assert mistake_in(pytest.mark.spec(*arguments).mark) is None
+
+
+def test_tests_of_one_group_run_in_one_process(tmp_path: Path) -> None:
+    folder = tmp_path / "tests" / "browser"
+    folder.mkdir(parents=True)
+    planted = "import os, pathlib, pytest\n@pytest.mark.parametrize('n', range(8))\ndef test_a(n):\n"
+    planted += f"    pathlib.Path({str(tmp_path)!r}, os.environ['PYTEST_XDIST_WORKER'] + '.ran').touch()\n"
+    for name in ("test_one.py", "test_two.py"):
+        (folder / name).write_text(planted)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    plugins = ["-p", "plugins.groups", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugins, "-n", "2", "--dist", "loadgroup"],
+        cwd=tmp_path,
+        env=dict(os.environ) | {"PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        check=True,
+    )
+    assert len(list(tmp_path.glob("*.ran"))) == 1
+
+
+def test_cases_of_an_area_are_a_group_on_each_database_and_others_stand_alone() -> None:
+    attacks = "tests/attacks/test_attacks.py::test_attack"
+    same = [group_of(f"{attacks}[sqlite-{case}]") for case in ("RU-001", "RU-049x2")]
+    other = [group_of(f"{attacks}[postgresql-RU-001]"), group_of(f"{attacks}[sqlite-RV-001]")]
+    alone = [group_of(f"{attacks}_on_an_app_of_its_own[sqlite-RU-{number}]") for number in (1, 2)]
+    assert same[0] == same[1]
+    assert len({same[0], *other, *alone}) == 5
+    servers = [group_of(f"{attacks}_on_a_server[HT-{number}]") for number in (1, 2)]
+    assert servers[0] == servers[1]
+
+
+def test_every_group_names_files_that_there_are() -> None:
+    here = Path(__file__).parent
+    assert [name for name in (*FOLDERS, *MODULES) if not (here / name).exists()] == []

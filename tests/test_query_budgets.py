@@ -175,16 +175,24 @@ def test_pages_of_the_account_cost_a_read_for_each_list(
     journey = Journey(world, user_id)
     for client_id in ("web1", "web2", "svc1"):
         journey.consent(client_id)
-    browser.get("/account")
+    for path in ("/account", "/account/consents", "/account/sessions", "/account/activity"):
+        browser.get(path)
     monkeypatch.setattr(services.versions, "_lifetime", 3600.0)
     with statements(services) as seen:
-        page = browser.get("/account")
-    # however many clients there are in it: the session, what is allowed, what was paid, where else
+        page = browser.get("/account/consents")
+    # however many clients there are in it: the session, what is allowed, what was paid
     assert page.text.count("Withdraw") == 2 * 3
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 3
+    with statements(services) as seen:
+        browser.get("/account/consents?notice=withdrawn&client=web1&allowed=2&payments=3&x=1")
     assert [s.split()[0] for s in seen] == ["SELECT"] * 4
     with statements(services) as seen:
-        browser.get("/account?notice=withdrawn&client=web1&allowed=2&payments=3&sessions=9999&x=1")
-    assert [s.split()[0] for s in seen] == ["SELECT"] * 5
+        assert browser.get("/account/sessions?sessions=9999").status_code == 200
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 2
+    with statements(services) as seen:
+        assert "Password accepted" in browser.get("/account/activity").text
+    # the session, the rows, and the key of whom they are about
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 3
     with statements(services) as seen:
         assert browser.get("/account/password").status_code == 200
     # the session, and whether there is a second factor, an app or a passkey: the least length depends on it

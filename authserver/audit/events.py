@@ -9,6 +9,7 @@ class Event(StrEnum):
     """The name of an event: its subject, then what happened to it."""
 
     ACCOUNT_BLOCKED = "account.blocked"
+    ACCOUNT_CHANGE_REJECTED = "account.change.rejected"
     ALERT_SPRAYING = "alert.spraying"
     AUDIT_CHAIN_BROKEN = "audit.chain.broken"
     AUDIT_READ = "audit.read"
@@ -64,6 +65,7 @@ class Event(StrEnum):
     PAYMENT_EXEMPTED = "payment.exempted"
     PAYMENT_REJECTED = "payment.rejected"
     RATELIMIT_HIT = "ratelimit.hit"
+    RECOVERY_STARTED = "recovery.started"
     REGISTRATION_CREATED = "registration.created"
     REGISTRATION_DELETED = "registration.deleted"
     REGISTRATION_READ = "registration.read"
@@ -88,8 +90,13 @@ class Event(StrEnum):
     TOKEN_REJECTED = "token.rejected"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     USER_CREATED = "user.created"
-    USER_GROUPS_CHANGED = "user.groups.changed"
+    USER_DATA_EXPORTED = "user.data.exported"
     USER_EMAIL_CHANGED = "user.email.changed"
+    USER_EMAIL_REQUESTED = "user.email.requested"
+    USER_ERASED = "user.erased"
+    USER_ERASURE_CANCELLED = "user.erasure.cancelled"
+    USER_ERASURE_REQUESTED = "user.erasure.requested"
+    USER_GROUPS_CHANGED = "user.groups.changed"
     USER_LINK_MADE = "user.link.made"
     USER_LINK_REJECTED = "user.link.rejected"
     USER_PHONE_CHANGED = "user.phone.changed"

@@ -99,7 +99,7 @@ def _print(services: Services, wanted: Wanted, bounds: tuple[int, int], as_json:
     """Events past the first bound, as many as the second; gives where to go on."""
     after, count = bounds
     with services.database.reading() as connection:
-        found = newest(connection, wanted, after, count)
+        found = newest(services.person_keys, connection, wanted, after, count)
     for row in found:
         click.echo(json.dumps(row, sort_keys=True) if as_json else _line(row))
     return int(found[-1]["id"]) if found else after

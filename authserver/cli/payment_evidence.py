@@ -12,6 +12,7 @@ from sqlalchemy import select
 from ..audit import Entry, Event
 from ..audit.chain import rows
 from ..audit.record import Outcome
+from ..crypto import SealBroken
 from ..errors import NotDone
 from ..login.webauthn import public_key
 from ..oauth.payment_evidence import Kept
@@ -40,22 +41,28 @@ def payment_evidence(evidence_id: str, as_json: bool) -> None:
 
     \b
     Example:
-      authserver audit payment-evidence 1n4QkqlQv4xC1m1Y5pHk3Q
+      authserver audit payment-evidence EVIDENCE_ID
     """
     services = open_rooms()
-    kept = services.payment_evidences.find(evidence_id)
+    try:
+        kept = services.payment_evidences.find(evidence_id)
+    except SealBroken:
+        services.audit.record(_read(evidence_id, "failed"))
+        why = "it was changed where it rests, or another key sealed it"
+        raise NotDone(f"The evidence cannot be opened: {why}.") from None
     if kept is None:
         raise NotDone("There is no such evidence: it goes 400 days after the payment was approved.")
     found = faults(kept, _logged(services, kept), public_key.signed)
     outcome: Outcome = "failed" if found else "succeeded"
-    entry = Entry(
-        Event.PAYMENT_EVIDENCE_READ, outcome, user_id=kept.user_id, detail={"evidence": evidence_id}
-    )
-    services.audit.record(entry)
+    services.audit.record(_read(evidence_id, outcome, kept.user_id))
     told = _told(services, kept) | {"faults": found}
     show(told, as_json, _in_words(told))
     if found:
         sys.exit(1)
+
+
+def _read(evidence_id: str, outcome: Outcome, user_id: str = "") -> Entry:
+    return Entry(Event.PAYMENT_EVIDENCE_READ, outcome, user_id=user_id, detail={"evidence": evidence_id})
 
 
 def _logged(services: Services, kept: Kept) -> str | None:

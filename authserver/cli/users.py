@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..errors import NotDone
+from ..errors import Invalid, NotDone
 from ..services import Services
 from ..users import LINK_SECONDS, UserRecord
 from ..users.registry import NO_SUCH_USER
@@ -191,6 +191,29 @@ def reset_factors(user: str, as_json: bool) -> None:
     had = services.factor_changes.reset(known.user_id)
     words = "has no second factor any more" if had else "had no second factor"
     show({"username": known.username, "reset": had}, as_json, f"{known.username} {words}.")
+
+
+@users.command()
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="It cannot be undone: do it all the same.")
+@json_option
+def erase(user: str, yes: bool, as_json: bool) -> None:
+    """Erase a person at once: their name, addresses, factors, consents and sessions.
+
+    What is personal in the audit log can be read by nobody any more; the log stays whole. Payments that they
+    approved stay for as long as they may be disputed. It cannot be undone.
+
+    \b
+    Example:
+      authserver users erase alice --yes
+    """
+    if not yes:
+        raise Invalid("This cannot be undone. Say --yes if it shall be done.")
+    services = open_rooms()
+    known = find_user(services, user)
+    services.erasure.erase(known.user_id)
+    told = {"user_id": known.user_id, "state": "erased"}
+    show(told, as_json, f"Erased. What is kept names {known.user_id} alone.")
 
 
 @users.command()

@@ -12,6 +12,7 @@ from ..users import LOCK_SECONDS, MAX_FAILURES
 SERVER = "login_server"
 ADDRESS = "login_ip"
 ALARM = "login_alarm"
+CHALLENGE = "webauthn_ip"
 
 
 class LoginLimits:
@@ -23,6 +24,7 @@ class LoginLimits:
         self._address = Limit.parse(settings.limit_login_address)
         self._server = Limit.parse(settings.limit_login_server)
         self._alarm = Limit.parse(settings.login_alarm)
+        self._asked = Limit.parse(settings.limit_authorize_address)
 
     def take(self, address: str) -> int:
         """0 if the attempt may be made, else the seconds to wait; an unknown address counts as one place."""
@@ -33,6 +35,13 @@ class LoginLimits:
             self._throttle.refuse(self._server, SERVER, "")
             return self._server.seconds
         return 0
+
+    def ask(self, address: str) -> int:
+        """0 if the address may be given one more challenge, which is a row, else the seconds to wait."""
+        if self._throttle.take(self._asked, CHALLENGE, address):
+            return 0
+        self._throttle.refuse(self._asked, CHALLENGE, address)
+        return self._asked.seconds
 
     def succeeded(self, address: str) -> None:
         """The attempt does not count against its address."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import acr
 from ..audit import Audit, Entry, Event
+from ..audit.record import UNPROVED
 from ..db import Database
 from ..users import Attempts, UserRecord, Users
 from .limits import LoginLimits
@@ -159,7 +160,7 @@ class PasswordLogin:
 
     def _failed(self, user: UserRecord | None, reason: str, number: int, *told: Entry) -> None:
         user_id = "" if user is None else user.user_id
-        failed = Entry(Event.LOGIN_FAILED, "denied", reason, user_id=user_id, actor="anonymous")
+        failed = Entry(Event.LOGIN_FAILED, "denied", reason, user_id=user_id, actor=UNPROVED)
         self._limits.failed(failed, number, *told)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 from .. import clock, crypto, metrics
 from ..audit import Audit, Entry, Event
+from ..audit.record import UNPROVED
 from ..config import Settings
 from ..db import Database, table_of
 from ..errors import NotDone
@@ -58,7 +59,7 @@ class ResetRequests:
         }
         with self._database.writing() as connection:
             connection.execute(insert(table).values(row))
-            self._audit.record_in(connection, Entry(Event.RESET_REQUESTED, actor="anonymous"))
+            self._audit.record_in(connection, Entry(Event.RESET_REQUESTED, actor=UNPROVED))
 
     def due(self) -> bool:
         """Whether a request waits."""

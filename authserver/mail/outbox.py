@@ -37,8 +37,8 @@ AWAY_SECONDS = 15.0
 RUN_SECONDS = 6.0
 # of one person; more than that wait for nobody
 MOST_WAITING = 100
-# what may go to an address that is nobody's by now
-TO_ADDRESSES = frozenset({"email_changed"})
+# what may go to an address that is nobody's by now, or not yet
+TO_ADDRESSES = frozenset({"email_changed", "email_confirm"})
 TOO_LATE, FULL, NO_ADDRESS, NO_CHANNEL = "too_late", "queue_full", "address", "no_channel"
 table = table_of(Outbox)
 users = table_of(User)
@@ -91,7 +91,8 @@ class Mail:
     ) -> bool:
         """Whether the message of ``template`` leaves once this transaction is committed.
 
-        ``recipient`` is a user id, or the address that a person had before: nothing that a request names.
+        ``recipient`` is a user id, or the address that a person had before: nothing that a request names,
+        but for the question to a new address whether it is the person's.
         ``values`` are what the template ``needs`` and ``may`` have; ``locale`` is the person's own unless
         given. False for a person without an address that mails can be sent to. ValueError for other values.
         """

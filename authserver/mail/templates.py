@@ -182,4 +182,47 @@ TEMPLATES: dict[str, Template] = {
             Text("If that was not you, get in touch with us at once."),
         ),
     ),
+    "recovery_started": Template(
+        Text("You said that a sign-in was not yours"),
+        (
+            Text("So your account is signed out everywhere, and applications need you to sign in again."),
+            Text("Now sign in at %(issuer)s/account and choose a new password, used nowhere else."),
+            Text("Then look through your second factors, and through what you allow and approved."),
+            WHEN,
+            FROM,
+        ),
+    ),
+    # link: an address of this server; to the new address
+    "email_confirm": Template(
+        Text("Is this your e-mail address?"),
+        (
+            Text("Somebody, hopefully you, wants to use this address for an account at %(operator)s."),
+            Text("If so, open this link within 30 minutes, in the browser that is signed in: %(link)s"),
+            Text("If it was not you, do nothing: nothing changes."),
+        ),
+        HOUR // 2,
+    ),
+    # date: when it will happen
+    "erasure_requested": Template(
+        Text("Your account will be deleted"),
+        (
+            Text("You asked for your account and your data to be deleted. That will be done on %(date)s."),
+            Text("Until then you can change your mind: sign in at %(issuer)s/account and keep the account."),
+            WHEN,
+            FROM,
+            NOT_YOU,
+        ),
+    ),
+    "erasure_cancelled": Template(
+        Text("Your account stays"),
+        (Text("Your account will not be deleted."), WHEN, FROM, NOT_YOU),
+    ),
+    # to the address that is gone with the account
+    "account_erased": Template(
+        Text("Your account was deleted"),
+        (
+            Text("Your account and your data were deleted. Nobody can sign in with it any more."),
+            Text("Records of payments that you approved are kept for as long as the law asks for them."),
+        ),
+    ),
 }

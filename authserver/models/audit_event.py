@@ -14,7 +14,10 @@ Counter = BigInteger().with_variant(Integer, "sqlite")
 
 
 class AuditEvent(Base):
-    """One event. Inserted with its ``mac``; ``seq`` and ``hash`` come with sealing."""
+    """One event. Inserted with its ``mac``; ``seq`` and ``hash`` come with sealing.
+
+    Of a row with a ``user_id``, address and what else is personal is in ``detail`` under that person's key.
+    """
 
     __tablename__ = "audit_event"
     __table_args__ = (
@@ -23,6 +26,14 @@ class AuditEvent(Base):
             "id",
             sqlite_where=text("seq IS NULL"),
             postgresql_where=text("seq IS NULL"),
+        ),
+        # what concerns a person, for that person; rows of machines are not in it
+        Index(
+            "ix_audit_event_person",
+            "user_id",
+            "id",
+            sqlite_where=text("user_id <> ''"),
+            postgresql_where=text("user_id <> ''"),
         ),
     )
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ..db import Base
 
-STATES = ("invited", "active", "disabled")
+STATES = ("invited", "active", "disabled", "erased")
 
 
 class User(Base):

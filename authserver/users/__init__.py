@@ -4,10 +4,11 @@ from .attempts import LOCK_SECONDS, MAX_FAILURES, Attempts
 from .contacts import Contacts
 from .links import LINK_SECONDS, Links
 from .locks import LockNotices
-from .record import UserRecord, normalise
+from .record import ERASED, UserRecord, normalise
 from .registry import Users
 
 __all__ = [
+    "ERASED",
     "LINK_SECONDS",
     "LOCK_SECONDS",
     "MAX_FAILURES",

@@ -14,6 +14,8 @@ from ..errors import Invalid
 MAX_USERNAME = 128
 MAX_EMAIL = 254
 MAX_NAME = 200
+# the state of whoever is here no more, and the beginning of what their row is called
+ERASED = "erased"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,16 @@ from ..db import Database, table_of
 from ..errors import NotDone
 from ..models.user import User
 from . import past_passwords
-from .record import MAX_EMAIL, UserRecord, email_of, group_of, name_of, normalise, username_of
+from .record import (
+    ERASED,
+    MAX_EMAIL,
+    UserRecord,
+    email_of,
+    group_of,
+    name_of,
+    normalise,
+    username_of,
+)
 
 users = table_of(User)
 
@@ -101,6 +110,8 @@ class Users:
 
     def disable(self, user_id: str) -> None:
         """The person gets nothing any more, on every worker within the caches' confirmation time."""
+        if self.must(user_id).state == ERASED:
+            raise NotDone("This user was erased; nothing of them is left to be disabled.")
         with self._changing(user_id, {"state": "disabled"}) as connection:
             self._ends(connection, user_id, "user_disabled")
             self._audit.record_in(
@@ -117,7 +128,10 @@ class Users:
 
     def enable(self, user_id: str) -> None:
         """A disabled person may log in again; one without a password is invited again."""
-        state = "active" if self.must(user_id).password_hash else "invited"
+        user = self.must(user_id)
+        if user.state == ERASED:
+            raise NotDone("This user was erased; nothing of them is left to be enabled.")
+        state = "active" if user.password_hash else "invited"
         with self._changing(user_id, {"state": state, "last_used_at": clock.now()}) as connection:
             self._audit.record_in(connection, Entry(Event.USER_STATE_CHANGED, reason=state, user_id=user_id))
 
@@ -151,7 +165,7 @@ class Users:
         Whatever was logged in with the old password has ended. Nothing counts against them if it ``unlocks``.
         """
         values = {"password_hash": password_hash} | (UNLOCKED if unlocks else {})
-        return self._set_in(connection, user_id, users.c.state != "disabled", values)
+        return self._set_in(connection, user_id, users.c.state.in_(("invited", "active")), values)
 
     def change_password_in(self, connection: Connection, user: UserRecord, password_hash: str) -> bool:
         """As ``set_password_in``, as long as the person is active and has the password that was read."""

@@ -33,7 +33,6 @@ from .guards import (
     show,
     started_session,
     too_many_tries,
-    within_limits,
 )
 
 blueprint = Blueprint("login", __name__)
@@ -88,9 +87,10 @@ def submit() -> Response:
 @blueprint.post("/login/passkey", provide_automatic_options=False)
 def submit_passkey() -> Response:
     """A new session of whoever the passkey is of, and on to what they came for; or the form again."""
-    within_limits("resume")
     fields = csrf.check(PURPOSE)
     rooms, caller, onward = services(), context.current.get(), Onward.of(fields)
+    if refused := too_many_tries():
+        return refused
     present = started_session() is not None
     asked = _asked(onward.request_id)
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION), cookie(DEVICE), asked)

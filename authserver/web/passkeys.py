@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response
 
-from .. import crypto
+from .. import context, crypto
 from ..errors import Invalid
 from ..login import SessionView
 from ..login.webauthn import Ceremony, Purpose
@@ -23,7 +23,6 @@ from .guards import (
     see_other,
     services,
     started_session,
-    within_limits,
 )
 
 blueprint = Blueprint("passkeys", __name__)
@@ -37,8 +36,8 @@ BACK = ("/account/security", Text("Back to how you sign in"))
 @blueprint.post("/login/passkey/options", provide_automatic_options=False)
 def login_options() -> Response:
     """What a browser asks its passkeys with, whoever may be there; the challenge is this browser's alone."""
-    within_limits("resume")
     csrf.check(LOGIN)
+    _within_limits()
     ceremony = Ceremony(Purpose.LOGIN, csrf.holder())
     return _options(services().passkeys.assertions.options(ceremony))
 
@@ -46,8 +45,8 @@ def login_options() -> Response:
 @blueprint.post("/mfa/passkey/options", provide_automatic_options=False)
 def mfa_options() -> Response:
     """What a browser asks the passkeys of the person with who has given their password."""
-    within_limits("resume")
     csrf.check(MFA)
+    _within_limits()
     session = started_session()
     if session is None:
         return _options(None)
@@ -59,6 +58,7 @@ def mfa_options() -> Response:
 def registration_options() -> Response:
     """What a browser makes a new passkey with."""
     csrf.check(FACTORS)
+    _within_limits()
     session = started_session()
     return _options(None if session is None else services().passkey_changes.options(session))
 
@@ -114,6 +114,12 @@ def remove() -> Response:
             text = Text("This is the only second factor you have. Set up another one first.")
             return page(403, NOT_ADDED, text, BACK)
     raise not_fresh()
+
+
+def _within_limits() -> None:
+    """Refused when the address asks too often: each challenge is a row."""
+    if services().login_limits.ask(context.current.get().address):
+        raise Refused(429, Text("Too many requests"), Text("Wait a minute and reload this page."))
 
 
 def _session() -> tuple[SessionView, dict[str, str]]:

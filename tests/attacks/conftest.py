@@ -13,6 +13,7 @@ from running import RunningServer
 from services import PostgresCluster, RedisServer
 
 from authserver.app import create_app, services_of
+from authserver.cli.db import prepare
 from authserver.config import Settings
 
 from .invariants import Descriptions, check_chain
@@ -60,9 +61,9 @@ def world_of(
 def _start(directory: Path, workers: int, database_url: str, **settings: str) -> Iterator[Live]:
     settings |= {"master_keys": MASTER, "database_url": database_url, **WIDE_LIMITS}
     server = RunningServer(directory, workers=workers, **settings)
-    server.command("db", "upgrade")
+    app = create_app(Settings.load(server.environment, cache_confirm_ms=10))
+    prepare(services_of(app))
     with server:
-        app = create_app(Settings.load(server.environment, cache_confirm_ms=10))
         world = populate(app)
         time.sleep(1)  # by then every worker knows of the clients and scopes
         yield Live(server, world)

@@ -26,6 +26,7 @@ from authserver.models.grant import Grant
 from authserver.models.logout import LogoutDelivery
 from authserver.models.network import ClientNetwork
 from authserver.models.partner import ClientRegistration, InitialAccessToken
+from authserver.models.person import EmailChange, ErasureRequest
 from authserver.models.replay import Replay
 from authserver.models.scope import RateTier, Scope
 from authserver.models.session import Session
@@ -42,7 +43,7 @@ STATE = [
     for model in (
         Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
         User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
-        LogoutDelivery,
+        LogoutDelivery, EmailChange, ErasureRequest,
         InitialAccessToken, ClientRegistration,
     )
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from plugins.app import PAYMENTS, World
 from sqlalchemy import func, select
 
 from authserver.audit.chain import rows as audit_rows
+from authserver.audit.personal import opened
 from authserver.db import table_of
 from authserver.models.client import Client
 
@@ -244,7 +245,8 @@ class Run(Stage):
     def _rows_after(self, row_id: int) -> list[dict[str, Any]]:
         query = select(audit_rows).where(audit_rows.c.id > row_id).order_by(audit_rows.c.id)
         with self.world.services.database.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            resting = connection.execute(query).mappings().all()
+            return opened(self.world.services.person_keys, connection, resting)
 
     # --- what holds afterwards ----------------------------------------------------------------------
 

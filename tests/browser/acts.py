@@ -14,7 +14,8 @@ SHOP = "Corner Shop"
 BACK = f"Cancel and return to {NAME}"
 # asks for no payment
 TO_SEE_ACCOUNTS = "?authorization_details=&scope=openid+profile+email+accounts:read"
-PAY = re.compile(r"^Pay 1\s234\.50\sEUR$")
+CODE = "Code from your authenticator app"
+PAY = re.compile(r"^Pay [\d\s]+\.\d\d\sEUR$")
 
 
 def heading(page: Page, text: str) -> Locator:
@@ -42,6 +43,19 @@ def sign_in(page: Page, stage: Stage, username: str = "dora", password: str = ""
     page.get_by_label("User name or e-mail").fill(username)
     page.get_by_label("Password", exact=True).fill(password or stage.password(username))
     button(page, "Sign in").click()
+    if username in stage.apps and not password:
+        shown = page.get_by_role("heading", level=1)
+        expect(shown).not_to_have_text("Sign in")
+        # a payment asks for the code itself
+        if shown.inner_text() == "Prove that it is you":
+            page.get_by_label(CODE).fill(stage.code(username))
+            button(page, "Go on").click()
+
+
+def pay(page: Page, stage: Stage, username: str = "dora") -> None:
+    """On the page that asks for the payment: the code of the person's authenticator app."""
+    page.get_by_label(CODE).fill(stage.code(username))
+    button(page, PAY).click()
 
 
 def reach_approval(page: Page, stage: Stage, username: str = "dora", query: str = "") -> None:

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 from authserver.login.totp import code_at, step_at
 
 from .acts import (
-    PAY,
     SHOP,
     TO_SEE_ACCOUNTS,
     arrive_on_a_new_device,
@@ -21,6 +20,7 @@ from .acts import (
     buy,
     check_out,
     heading,
+    pay,
     reach_approval,
     sign_in,
 )
@@ -112,7 +112,7 @@ def approve_payment(page: Page, stage: Stage) -> None:
 @page_of("Receipt")
 def receipt(page: Page, stage: Stage) -> None:
     approve_payment(page, stage)
-    button(page, re.compile("^Pay ")).click()
+    pay(page, stage, "alice")
 
 
 @page_of("Payment not made")
@@ -142,7 +142,7 @@ def expired(page: Page, stage: Stage) -> None:
 @page_of("This request was answered already")
 def answered(page: Page, stage: Stage) -> None:
     reach_approval(page, stage)
-    button(page, PAY).click()
+    pay(page, stage)
     expect(heading(page, "Receipt")).to_be_visible()
     page.go_back()
 
@@ -168,7 +168,7 @@ def foreign(page: Page, stage: Stage) -> None:
 def going_back(page: Page, stage: Stage) -> None:
     page.route("**/form_post.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
     reach_approval(page, stage, query="?response_mode=form_post")
-    button(page, PAY).click()
+    pay(page, stage)
 
 
 @page_of("This page is out of date")
@@ -208,9 +208,10 @@ def link_over(page: Page, stage: Stage) -> None:
 def account(page: Page, stage: Stage) -> None:
     name = stage.newcomer()
     _sign_in_elsewhere(page, stage, name)
+    stage.give_app(name)
     buy(page, stage)
     sign_in(page, stage, name)
-    button(page, re.compile("^Pay ")).click()
+    pay(page, stage, name)
     expect(heading(page, "Receipt")).to_be_visible()
     check_out(page, stage, TO_SEE_ACCOUNTS)
     button(page, "Allow").click()

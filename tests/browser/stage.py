@@ -19,6 +19,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from plugins.app import WIDE_LIMITS
+from plugins.factors import fresh_code, give_app
 from plugins.people import PASSWORD, add_user
 from postbox import Arrived, Mailbox
 from services import free_port
@@ -45,6 +46,9 @@ SETTINGS = {
 
 class Stage:
     """``authserver demo run`` with limits that no test reaches, and the same database in this process."""
+
+    # who has an authenticator app, besides alice: they are asked for its code at every login
+    apps = frozenset({"dora", "fred"})
 
     def __init__(self, directory: Path) -> None:
         # the demo is started in ``directory``, as people do in the project's folder: pages name its files so
@@ -95,6 +99,8 @@ class Stage:
         self.merchant.__enter__()
         for name in ("dora", "emil", "fred"):
             add_user(self.services, name)
+        for name in sorted(self.apps):
+            self.give_app(name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,6 +113,19 @@ class Stage:
     def origins(self) -> set[str]:
         """Where a browser may go; anything else is an asset or a leak."""
         return {self.issuer, self.shop, self.merchant.shop, self.merchant.receipts}
+
+    def give_app(self, username: str) -> None:
+        """The person has an authenticator app from now on."""
+        give_app(self.services, self._id_of(username))
+
+    def code(self, username: str) -> str:
+        """What the person's authenticator app says, as if they had not used it before."""
+        return fresh_code(self.services, self._id_of(username))
+
+    def _id_of(self, username: str) -> str:
+        user = self.services.users.find(username)
+        assert user is not None
+        return user.user_id
 
     def password(self, username: str) -> str:
         """The password of a person, made up by the demo for its own."""

@@ -88,6 +88,8 @@ def test_a_payment_is_made_by_keyboard_alone(page: Page, stage: Stage) -> None:
     keys.tab_to("account")
     keys.press("ArrowDown")
     expect(page.get_by_role("radio").nth(1)).to_be_checked()
+    keys.tab_to("code")
+    keys.type(stage.code("alice"))
     keys.tab_to("Pay 24.30 EUR")
     keys.press("Enter")
     keys.arrive("Receipt")

@@ -23,6 +23,7 @@ from werkzeug.test import Client, TestResponse
 from authserver import clock, crypto
 from authserver.app import create_app, services_of
 from authserver.audit.chain import rows as audit_rows
+from authserver.audit.personal import opened
 from authserver.config import Settings
 from authserver.services import Services
 
@@ -175,13 +176,16 @@ class World:
         assert response.status_code == 200, response.data
         return str(response.json["access_token"])
 
-    def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Audit rows, oldest first."""
+    def events(self, name: str | None = None, request_id: str | None = None) -> list[dict[str, Any]]:
+        """Audit rows, oldest first, what is personal in them open: all, or of one event, of one request."""
+        query = select(audit_rows).order_by(audit_rows.c.id)
+        if name is not None:
+            query = query.where(audit_rows.c.event == name)
+        if request_id is not None:
+            query = query.where(audit_rows.c.request_id == request_id)
         with self.services.database.reading() as connection:
-            found = [
-                dict(r) for r in connection.execute(select(audit_rows).order_by(audit_rows.c.id)).mappings()
-            ]
-        return [row for row in found if name is None or row["event"] == name]
+            resting = connection.execute(query).mappings().all()
+            return opened(self.services.person_keys, connection, resting)
 
     def _authenticate(self, client_id: str, form: dict[str, str], headers: dict[str, str]) -> None:
         method = self.methods[client_id]
@@ -239,27 +243,32 @@ def populate(app: Flask) -> World:
     return world
 
 
-# what ``populate`` made of a copy of the template: on which kind of database, and for whom
+# what was made of a copy of the template: by which maker, on which kind of database, and for whom
 _MADE: dict[tuple[object, ...], tuple[table_rows.Content, World]] = {}
 
 
-def populated(app: Flask) -> World:
-    """As ``populate``, on a database of the fixtures: where nothing happened yet, the rows are put there."""
+def populated(app: Flask, make: Callable[[Flask], World] = populate) -> World:
+    """As ``make``, on a database of the fixtures: where nothing happened yet, the rows are put there.
+
+    A test that needs more of everybody than ``populate`` gives names a maker of its own, made once a process.
+    """
     services = services_of(app)
     engine, settings = services.database.engine, services.settings
+    # rows that were made at another time would be out of order for a clock that is walked
+    moved = clock.now() if abs(clock.now() - time.time()) > 60 else 0
+    kind = (engine.dialect.name, settings.issuer, settings.argon2_memory_kib, settings.argon2_time_cost)
+    key = (make, moved, *kind)
     with engine.begin() as connection:
-        # rows that were made at another time would be out of order for a clock that is walked
-        touched = connection.execute(_TOUCHED).scalar_one() or abs(clock.now() - time.time()) > 60
-        kind = (engine.dialect.name, settings.issuer, settings.argon2_memory_kib, settings.argon2_time_cost)
-        if not touched and kind in _MADE:
-            content, made = _MADE[kind]
+        touched = connection.execute(_TOUCHED).scalar_one()
+        if not touched and key in _MADE:
+            content, made = _MADE[key]
             table_rows.put(connection.connection.driver_connection, content)
     if touched:
-        return populate(app)
-    if kind not in _MADE:
-        made = populate(app)
+        return make(app)
+    if key not in _MADE:
+        made = make(app)
         with engine.connect() as connection:
-            _MADE[kind] = table_rows.read(connection.connection.driver_connection), made
+            _MADE[key] = table_rows.read(connection.connection.driver_connection), made
     services.versions.forget()
     return World(app, services, dict(made.secrets), dict(made.methods))
 

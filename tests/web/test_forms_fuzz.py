@@ -36,6 +36,9 @@ ACCOUNT = [
     "/account/sessions/end-all",
     "/account/consents/withdraw",
     "/account/password",
+    "/account/activity/not-me",
+    "/account/data/keep",
+    "/account/email",
 ]
 LOGOUT = ["/end_session", "/end_session/confirm"]
 FINE = {200, 303, 400, 401, 403, 404, 410, 413, 415}
@@ -65,7 +68,9 @@ def test_any_form_of_somebody_signed_in_gets_a_page(
 ) -> None:
     if browser.get("/account").status_code != 200:
         browser.log_in()
-    page, form = ("/account/password",) * 2 if action == "/account/password" else ("/account", ACCOUNT[1])
+    page, form = (
+        ("/account/password",) * 2 if action == "/account/password" else ("/account/sessions", ACCOUNT[1])
+    )
     token = hidden_fields(browser.get(page).text, form)["csrf"]
     fields = [(name, value) for name, value in pairs if name != "csrf"]
     answer = browser.post(action, urlencode([("csrf", token), *fields], errors="surrogatepass").encode())

@@ -18,6 +18,9 @@ from authserver.web.language import Choice, lookup, read_choice
 
 HERE = {"Sec_Fetch_Site": "same-origin"}
 BOTH = ("en", "de")
+ROOMS = (
+    "security", "sessions", "consents", "activity", "activity/recovery", "data", "data/delete", "email",
+)  # fmt: skip
 GARBAGE = (
     "de", "de.", ".1", "de.x", "xx.1", "DE.1", "de.1.1", "de.-1", "de.99999999999999", '"><script>.1', "de.١",
     "../../de.1", "en\x00.1", "x" * 4000,
@@ -307,9 +310,10 @@ def test_names_and_sentences_are_text_in_every_language(asking: Asking) -> None:
         page = start(browser, ui_locales=language, prompt="consent")
         decide(browser, page)
         choose(browser, language)
-        for shown in (page, browser.get("/account"), browser.get("/account?notice=withdrawn&client=shop")):
+        pages = (page, 2), (browser.get("/account/consents"), 2), (browser.get("/account/activity"), 1)
+        for shown, times in pages:
             assert "<img src=x" not in shown.text
-            assert shown.text.count("&lt;img src=x onerror=alert(1)&gt;%(name)s{{7*7}}&#34;&#39;") >= 2
+            assert shown.text.count("&lt;img src=x onerror=alert(1)&gt;%(name)s{{7*7}}&#34;&#39;") >= times
 
 
 def test_form_errors_and_notices_are_in_the_language_of_the_page(browser: Browser) -> None:
@@ -403,7 +407,11 @@ def test_no_page_says_anything_past_the_catalogues(
         browser.get("/logout"),
         browser.get("/end_session?client_id=shop"),
         browser.get("/end_session?client_id=nobody"),
-        browser.submit(browser.get("/account"), "/account/consents/withdraw", client_id="nobody"),
+        browser.submit(browser.get("/account/consents"), "/account/consents/withdraw", client_id="nobody"),
+        *(browser.get(f"/account/{room}") for room in ROOMS),
+        browser.get("/account/data?notice=kept"),
+        browser.submit(browser.get("/account/email"), "/account/email", email="nobody"),
+        browser.get("/account/email/confirm?token=x"),
         login,
         stranger.submit(login, "/login", username="alice", password="wrong"),
         stranger.get("/login?notice=signed_out_everywhere"),

@@ -32,7 +32,7 @@ def sign_out_for_a_client(asking: Asking, browser: Browser) -> None:
 
 
 def sign_out_everywhere(asking: Asking, browser: Browser) -> None:
-    browser.submit(browser.get("/account"), "/account/sessions/end-all")
+    browser.submit(browser.get("/account/sessions"), "/account/sessions/end-all")
 
 
 def ended_elsewhere(asking: Asking, browser: Browser) -> None:

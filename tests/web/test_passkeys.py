@@ -12,7 +12,7 @@ from plugins.app import Moving, World
 from plugins.factors import SECURITY, codes_of, give_totp, told
 from plugins.factors import prove as prove_by_code
 from plugins.passkeys import ADD, LOGIN, MFA, begin, finish, give_passkey, log_in, prove
-from plugins.people import Browser, add_user
+from plugins.people import Browser, add_user, hidden_fields
 from soft_authenticator import UP, Authenticator
 
 from authserver import acr, crypto
@@ -195,6 +195,24 @@ def test_a_policy_for_passkeys_has_one_set_up_and_used_at_once(
     assert browser.get("/account").location == "/mfa"
     assert prove(browser, device).status_code == 303
     assert "Alice" in browser.get("/account").text
+
+
+def test_challenges_and_tries_are_limited_by_address(make_app: Callable[..., Flask]) -> None:
+    """Who signs in by a passkey of their own has no more guesses at the passwords of others for it."""
+    app = make_app(limit_authorize_address="6/60", limit_login_address="3/300")
+    user_id = add_user(services_of(app), "alice")
+    device = give_passkey(app, user_id)
+    for guess in ("one", "two"):
+        assert Browser(app).log_in("bob", guess).status_code == 401
+    for _ in range(4):
+        assert log_in(Browser(app), device).status_code == 303
+    assert [Browser(app).log_in("bob", guess).status_code for guess in ("three", "four")] == [401, 429]
+    browser = Browser(app)
+    page = browser.get("/login")
+    fields = hidden_fields(page.text, LOGIN)
+    asked = [browser.post(f"{LOGIN}/options", fields).status_code for _ in range(3)]
+    assert asked == [200, 200, 429]
+    assert browser.post(LOGIN, fields | {"answer": "{}"}).status_code == 429
 
 
 def _token(browser: Browser) -> str:

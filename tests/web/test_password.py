@@ -231,7 +231,7 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(browser: Browser, app: Flask) -
 def test_the_form_of_another_purpose_or_site_changes_nothing(signed_in: Browser) -> None:
     page = signed_in.get(FORM)
     fields = {"password": PASSWORD, "new_password": NEW, "new_password_again": NEW}
-    foreign = signed_in.get("/account").text.split('name="csrf" value="', 1)[1].split('"', 1)[0]
+    foreign = signed_in.get("/account/sessions").text.split('name="csrf" value="', 1)[1].split('"', 1)[0]
     assert signed_in.submit(page, FORM, **fields, csrf=foreign).status_code == 403
     assert signed_in.post(FORM, fields).status_code == 403
     assert len(reasons(signed_in, "password.changed")) == 1

@@ -152,12 +152,12 @@ def test_an_idle_session_that_carries_something_is_ended_from_elsewhere(
     moving_clock.walk(310)
     assert not logged_in(browser)
     other = asking.browser(logged_in=True)
-    page = other.get("/account")
+    page = other.get("/account/sessions")
     # one that carries nothing is nobody's concern any more
     assert page.text.count("Not active now") == page.text.count('action="/account/sessions/end"') == 1
     assert not logged_in(bare)
     assert other.submit(page, "/account/sessions/end").status_code == 303
-    assert "Not active now" not in other.get("/account").text
+    assert "Not active now" not in other.get("/account/sessions").text
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     assert asking.world.post("/token", as_="shop", form=form).status_code == 400
 
@@ -217,13 +217,13 @@ def test_a_person_sees_their_sessions_and_ends_one(browser: Browser, make_browse
     browser.log_in()
     other = make_browser(address="203.0.113.9")
     other.log_in()
-    page = browser.get("/account")
+    page = browser.get("/account/sessions")
     # roughly where, and no more
     assert "From addresses 203.0.113.0/24" in page.text
     assert "203.0.113.9" not in page.text
     assert "This browser" in page.text
     done = browser.submit(page, "/account/sessions/end")
-    assert done.location == "/account?notice=session_ended"
+    assert done.location == "/account/sessions?notice=session_ended"
     assert "That session has ended." in browser.get(done.location).text
     assert not logged_in(other)
     assert logged_in(browser)
@@ -240,7 +240,7 @@ def test_nobody_ends_the_session_of_somebody_else(
     mallory, second = make_browser(), make_browser()
     mallory.log_in("mallory")
     second.log_in("mallory")
-    page = mallory.get("/account")
+    page = mallory.get("/account/sessions")
     assert session.sid not in page.text
     fields = hidden_fields(page.text, "/account/sessions/end") | {"sid": session.sid}
     assert mallory.post("/account/sessions/end", fields).status_code == 404
@@ -257,7 +257,7 @@ def test_a_page_costs_one_read_of_the_session(browser: Browser, services: Servic
     assert [s for s in seen if "cache_version" not in s] == ["SELECT session.sid, session.user_id FROM"]
 
 
-@pytest.mark.parametrize("path", ["/account", "/logout"])
+@pytest.mark.parametrize("path", ["/account/sessions", "/account/activity", "/logout"])
 def test_user_agents_and_names_are_text(browser: Browser, services: Services, alice: str, path: str) -> None:
     hostile = "<img src=x onerror=alert(1)>\"'"
     page = browser.get("/login")

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from ... import clock, crypto
 from ...audit import Audit, Entry, Event
+from ...audit.record import UNPROVED
 from ...config import Settings
 from ...db import Database, table_of
 from ...errors import Unavailable
@@ -256,4 +257,5 @@ def _entry(user_id: str, sid: str, verdict: Verdict, assessed: Assessed) -> Entr
     if assessed.surprise is not None:
         detail |= {"surprise": assessed.surprise.amount, "moved": dict(assessed.surprise.moved)}
     outcome = "denied" if verdict.kind == "deny" else "succeeded"
-    return Entry(Event.RISK_ASSESSED, outcome, assessed.reason, "", user_id, sid, detail=detail)  # type: ignore[arg-type]
+    actor = UNPROVED if verdict.kind == "deny" else ""
+    return Entry(Event.RISK_ASSESSED, outcome, assessed.reason, "", user_id, sid, actor, detail=detail)  # type: ignore[arg-type]

@@ -10,8 +10,16 @@ from typing import Self
 # An interaction's id: 256 bits in base64url.
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 HOME = "/account"
-# pages that ask for a fresh proof, by the name under which an address carries them
-PAGES = {"security": "/account/security"}
+# pages of the account, by the name under which an address carries them
+PAGES = {
+    "security": "/account/security",
+    "password": "/account/password",
+    "sessions": "/account/sessions",
+    "consents": "/account/consents",
+    "activity": "/account/activity",
+    "data": "/account/data",
+    "email": "/account/email",
+}
 
 
 def as_request_id(text: str) -> str:

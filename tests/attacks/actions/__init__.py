@@ -30,6 +30,7 @@ from . import (
     sessions,
     sockets,
     transport,
+    webauthn,
 )
 
 MODULES: tuple[ModuleType, ...] = (
@@ -54,6 +55,7 @@ MODULES: tuple[ModuleType, ...] = (
     sessions,
     sockets,
     transport,
+    webauthn,
 )
 
 ACTIONS: dict[str, Callable[..., None]] = {}

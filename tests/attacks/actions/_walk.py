@@ -210,10 +210,12 @@ class Walk:
             theirs = (sessions.c.user_id == self.user_id) & (sessions.c.user_agent == self.text)
             earlier = {"last_seen_at": sessions.c.last_seen_at - 10}
             assert connection.execute(update(sessions).where(theirs).values(earlier)).rowcount == 1
-        page = held.get("/account")
-        assert page.status_code == 200
+        assert held.get("/account").status_code == 200
+        page = held.get("/account/sessions")
         held.submit(page, "/account/sessions/end", sid=self.text)
         held.submit(page, "/account/sessions/end")
+        held.get("/account/activity")
+        page = held.get("/account/consents")
         if "/account/payments/withdraw" in page.text:
             held.submit(page, "/account/payments/withdraw", payment=self.text)
         held.submit(page, "/account/consents/withdraw", client_id=self.text)

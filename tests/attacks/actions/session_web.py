@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +10,16 @@ from unittest import mock
 from urllib.parse import urlencode
 
 from asking import CALLBACK, answer, decide, follow
-from plugins.factors import SECURITY, begin, give_totp, prove
+from plugins.factors import SECURITY, begin, code_for, give_totp, prove
 from plugins.people import PASSWORD, Browser, hidden_fields
 from registering import call, manage
-from sqlalchemy import exc
+from sqlalchemy import exc, select
 from werkzeug.test import TestResponse
 
 from authserver import acr, crypto
-from authserver.db import Database
+from authserver.db import Database, table_of
 from authserver.login.session_view import Login
+from authserver.models.outbox import Outbox
 
 from .. import cast
 from ..runner import Run
@@ -42,6 +44,8 @@ from ._pages import (
     send,
 )
 from ._walk import HTML, NEW_PASSWORD, Walk, asked, payment, register
+
+outbox = table_of(Outbox)
 
 # --- forms of others --------------------------------------------------------------------------------
 
@@ -74,6 +78,9 @@ class _Scene:
         login = self.held.get(f"/authorize?{urlencode(asked('shop', prompt='login'))}")
         paths = (
             "/account",
+            "/account/sessions",
+            "/account/consents",
+            "/account/data/delete",
             SECURITY,
             "/account/password",
             "/logout",
@@ -84,7 +91,10 @@ class _Scene:
         shown = [page, follow(self.held, login), *map(self.held.get, paths), half.get("/mfa")]
         shown.append(begin(self.held)[0])
         shown += _of_a_new_device(run, alice)
+        shown += _of_the_data(run, self.held)
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
+        # sent by the script of the same form
+        self.fields["/consent/payment-challenge"] = self.fields["/consent"]
         other = next(
             s
             for s in services.sessions.list(alice)
@@ -111,9 +121,30 @@ class _Scene:
         assert self.held.get("/account").status_code == 200
         assert self.elsewhere.get("/account").status_code == 200
         assert self.held.get(f"/enrol?token={self.values['token']}").status_code == 200
-        done = self.held.post("/consent", self.form("/consent"))
+        code = code_for(self.run.world.services, self.held.cookie("sid"))
+        done = self.held.post("/consent", self.form("/consent") | {"code": code})
         assert "code" in answer(done)
         assert "code" in answer(self.held.get(f"/authorize/resume?request={self.waiting}"))
+
+
+def _of_the_data(run: Run, held: Browser) -> list[TestResponse]:
+    """The forms by which a person changes or ends what they are here, each where it has something to do."""
+    services = run.world.services
+    asking_for_another = held.get("/account/email")
+    done = held.submit(asking_for_another, "/account/email", email="another@example.net")
+    assert done.status_code == 303
+    query = select(outbox).where(outbox.c.template == "email_confirm")
+    with services.database.reading() as connection:
+        mail = connection.execute(query).one()
+    content = json.loads(services.master.open(mail.sealed, f"outbox.sealed.{mail.id}"))
+    link = content["values"]["link"].removeprefix(services.settings.issuer)
+    run.secrets.add(link.partition("=")[2])
+    session = services.sessions.read(held.cookie("sid"))
+    assert session is not None
+    assert services.erasure.request(session)
+    entry = re.search(r'href="(/account/activity/sign-in[^"]+)"', held.get("/account/activity").text)
+    assert entry is not None
+    return [asking_for_another, *map(held.get, (link, "/account/data", entry[1]))]
 
 
 def _of_a_new_device(run: Run, user_id: str) -> list[TestResponse]:
@@ -356,7 +387,7 @@ def errors_tell_nothing(run: Run) -> None:
 
 def _told_inside(run: Run, done: TestResponse) -> None:
     """What went wrong is on record under the request's id, without the text of the exception."""
-    told = [row for row in run.world.events() if row["request_id"] == done.headers["X-Request-Id"]]
+    told = run.world.events(request_id=done.headers["X-Request-Id"])
     if done.status_code == 500:
         assert [(row["event"], row["outcome"]) for row in told] == [("error.unhandled", "failed")]
     assert "hunter2" not in repr(told)

@@ -229,12 +229,12 @@ def ending_sessions(run: Run) -> None:
     person(run, "mallory")
     held, elsewhere, third = (browser(run, "alice") for _ in range(3))
     mallory = browser(run, "mallory")
-    page = held.get("/account")
+    page = held.get("/account/sessions")
     ends = re.findall(r'name="sid" value="([^"]+)"', page.text)
     assert len(ends) == 2
     own = {s.sid for s in services.sessions.list(alice)}
     assert all(re.fullmatch(r"[\w-]{22}", sid) for sid in own)
-    shown = mallory.get("/account").text
+    shown = mallory.get("/account/sessions").text
     assert not any(sid in shown for sid in own)
     crossed = own_fields(page)["/account/sessions/end"]
     with nothing_changes(run):

@@ -1,0 +1,130 @@
+"""Another e-mail address: it counts once a link that was mailed there is opened by the person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select, update
+
+from .. import clock, crypto
+from ..audit import Audit, Entry, Event
+from ..cache import Versions, raise_version
+from ..db import Database, insert_once, table_of
+from ..errors import Invalid
+from ..models.person import EmailChange as Row
+from ..models.user import User
+from ..users.record import email_of
+from .mfa import Mfa, Tell
+from .session import Sessions
+from .session_view import SessionView
+
+table = table_of(Row)
+users = table_of(User)
+
+LINK_SECONDS = 1800
+# nobody makes this server write to others more often than that
+PAUSE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """What a change of address needs besides people: ``issuer`` is where the link leads."""
+
+    audit: Audit
+    mfa: Mfa
+    sessions: Sessions
+    tell: Tell
+    issuer: str
+
+
+class EmailChanges:
+    """Asks a new address whether it is the person's, and then puts it in the place of the old one."""
+
+    def __init__(self, database: Database, versions: Versions, rooms: Rooms) -> None:
+        self._database = database
+        self._versions = versions
+        self._audit = rooms.audit
+        self._mfa = rooms.mfa
+        self._sessions = rooms.sessions
+        self._tell = rooms.tell
+        self._issuer = rooms.issuer
+
+    def request(self, session: SessionView, text: str) -> str:
+        """A link is on its way to the address ``text``; an earlier one no longer works.
+
+        Gives why not: session_stale, address if it is none, too_soon after the last one; empty if it is.
+        Nobody is told whether somebody else has the address: then no link is sent.
+        """
+        if not self._fresh(session):
+            return "session_stale"
+        try:
+            email = email_of(text)
+        except Invalid:
+            return "address"
+        token, now = crypto.random_token(), clock.now()
+        values = {
+            "user_id": session.user_id,
+            "digest": crypto.digest(token),
+            "email": email,
+            "created_at": now,
+            "expires_at": now + LINK_SECONDS,
+        }
+        mine = table.c.user_id == session.user_id
+        with self._database.writing() as connection:
+            connection.execute(delete(table).where(mine, table.c.created_at <= now - PAUSE_SECONDS))
+            if not insert_once(connection, Row, values):
+                return "too_soon"
+            self._audit.record_in(connection, Entry(Event.USER_EMAIL_REQUESTED, user_id=session.user_id))
+            if not _taken(connection, email):
+                link = f"{self._issuer}/account/email/confirm?token={token}"
+                self._tell(connection, email, "email_confirm", {"link": link})
+        return ""
+
+    def waiting(self, user_id: str, token: str = "") -> str | None:
+        """The address that waits for its link, or, if there is a ``token``, for this one; None without."""
+        query = select(table.c.email).where(table.c.user_id == user_id, table.c.expires_at > clock.now())
+        if token:
+            query = query.where(table.c.digest == crypto.digest(token))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def confirm(self, session: SessionView, token: str, *, elsewhere: bool) -> bool:
+        """The address is the person's, who hears of it at the old one; False if the link is over.
+
+        Only who asked for it can have it. Sessions ``elsewhere`` have ended if so wished.
+        """
+        user_id = session.user_id
+        with self._database.writing() as connection:
+            version = raise_version(connection, "users")
+            held = select(users.c.email).where(users.c.user_id == user_id, users.c.state == "active")
+            old = connection.execute(held.with_for_update()).one_or_none()
+            mine = (table.c.user_id == user_id) & (table.c.digest == crypto.digest(token))
+            spent = delete(table).where(mine, table.c.expires_at > clock.now()).returning(table.c.email)
+            email = connection.execute(spent).scalar()
+            if old is None or email is None or _taken(connection, email):
+                return False
+            values = {"email": email, "email_verified_at": clock.now(), "version": version}
+            connection.execute(update(users).where(users.c.user_id == user_id).values(values))
+            self._audit.record_in(connection, Entry(Event.USER_EMAIL_CHANGED, user_id=user_id))
+            if old.email:
+                self._tell(connection, old.email, "email_changed", {})
+        self._versions.forget()
+        if elsewhere:
+            for other in self._sessions.list(user_id):
+                if other.sid != session.sid:
+                    self._sessions.end(other.sid, "by_user", user_id)
+        return True
+
+    def _fresh(self, session: SessionView) -> bool:
+        if self._mfa.fresh(session, self._mfa.factors(session.user_id)):
+            return True
+        user_id, detail = session.user_id, {"change": "email"}
+        stale = Entry(
+            Event.ACCOUNT_CHANGE_REJECTED, "denied", "session_stale", user_id=user_id, detail=detail
+        )
+        self._audit.record(stale)
+        return False
+
+
+def _taken(connection: Connection, email: str) -> bool:
+    return connection.execute(select(users.c.user_id).where(users.c.email == email)).first() is not None

@@ -1,0 +1,88 @@
+"""A copy of what this server holds of a person, for that person (GDPR art. 15(3) and 20(1))."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from .. import clock
+from ..audit import Audit, Entry, Event, PersonKeys
+from ..audit.search import of_person
+from ..db import Database
+from ..login import Mfa, SessionView
+from .tables import TABLES, table
+
+# of the newest events so many are told; the copy says whether there are more
+MOST_EVENTS = 10_000
+BATCH = 1000
+NEWEST = 2**62
+EVENTS = frozenset(event.value for event in Event)
+LOG = "audit_event"
+
+
+class Export:
+    """Makes the copy."""
+
+    def __init__(self, database: Database, audit: Audit, people: PersonKeys, mfa: Mfa, issuer: str) -> None:
+        self._database = database
+        self._audit = audit
+        self._people = people
+        self._mfa = mfa
+        self._issuer = issuer
+
+    def made(self, session: SessionView) -> dict[str, Any] | None:
+        """Everything that names the person, by table; no secret and no digest. None if not fresh.
+
+        That it was made, or refused, is on record.
+        """
+        user_id = session.user_id
+        if not self._mfa.fresh(session, self._mfa.factors(user_id)):
+            entry = Entry(
+                Event.ACCOUNT_CHANGE_REJECTED,
+                "denied",
+                "session_stale",
+                user_id=user_id,
+                detail={"change": "export"},
+            )
+            self._audit.record(entry)
+            return None
+        self._audit.record(Entry(Event.USER_DATA_EXPORTED, user_id=user_id))
+        with self._database.reading() as connection:
+            told = {
+                name: self._rows(connection, name, user_id)
+                for name, held in TABLES.items()
+                if held.told and name != LOG
+            }
+            events = self._events(connection, user_id)
+        told[LOG] = events[:MOST_EVENTS]
+        left_out = {name: held.why for name, held in TABLES.items() if held.untold}
+        return {
+            "issuer": self._issuer,
+            "made_at": clock.now(),
+            "complete": len(events) <= MOST_EVENTS,
+            "data": told,
+            "left_out": left_out,
+        }
+
+    @staticmethod
+    def _rows(connection: Connection, name: str, user_id: str) -> list[dict[str, Any]]:
+        source = table(name)
+        columns = [source.c[column] for column in TABLES[name].told]
+        query = select(*columns).where(source.c.user_id == user_id).order_by(*source.primary_key.columns)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _events(self, connection: Connection, user_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        before = NEWEST
+        while len(found) <= MOST_EVENTS:
+            rows = of_person(self._people, connection, user_id, EVENTS, before, BATCH)
+            found += [{name: row[name] for name in TABLES[LOG].told} | _device(row["detail"]) for row in rows]
+            if len(rows) < BATCH:
+                break
+            before = rows[-1]["id"]
+        return found
+
+
+def _device(detail: dict[str, Any]) -> dict[str, Any]:
+    return {"user_agent": detail["user_agent"]} if "user_agent" in detail else {}

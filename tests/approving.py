@@ -1,0 +1,81 @@
+"""Payers with passkeys, whose devices sign whatever a test wants them to sign."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import cbor2
+from asking import Asking, payment, start
+from plugins.people import Browser, add_user, hidden_fields
+from soft_authenticator import Authenticator, cose
+from werkzeug.test import TestResponse
+
+from authserver import crypto
+from authserver.login import webauthn
+from authserver.oauth.payment import DemoAccounts
+from authserver.services import Services
+
+PAYS = {"scope": "openid payments:initiate", "authorization_details": payment()}
+
+
+@dataclass
+class Payer:
+    """Somebody with a passkey at their browser."""
+
+    asking: Asking
+    user_id: str
+    browser: Browser
+    device: Authenticator
+
+    @property
+    def accounts(self) -> list[str]:
+        return [account.iban for account in DemoAccounts().of(self.user_id)]
+
+    def receipt(self, **changes: Any) -> TestResponse:
+        """The approval page of a payment."""
+        page = start(self.browser, "pay1", **(PAYS | changes))
+        assert page.request.path == "/consent", page.request.path
+        return page
+
+    def challenge(self, page: TestResponse, account: int = 0, **changes: str) -> Any:
+        """What the page's script gets when the button is pressed."""
+        fields = hidden_fields(page.text, "/consent") | {"account": self.accounts[account]} | changes
+        return self.browser.post("/consent/payment-challenge", fields)
+
+    def signed(self, page: TestResponse, account: int = 0, **changes: Any) -> dict[str, str]:
+        """The fields that the script fills in."""
+        asked = self.challenge(page, account).json
+        signature = self.device.sign(asked["publicKey"], **changes)
+        return {
+            "nonce": asked["nonce"],
+            "assertion": json.dumps(signature),
+            "account": self.accounts[account],
+        }
+
+    def approve(self, page: TestResponse, fields: dict[str, str]) -> TestResponse:
+        return self.browser.submit(page, "/consent", decision="approve", **fields)
+
+
+def give_passkey(services: Services, user_id: str) -> Authenticator:
+    """A device with a passkey of the person."""
+    device = Authenticator()
+    options = {"challenge": "AAAA", "user": {"id": crypto.b64u(user_id.encode())}}
+    made = device.register(options)
+    (key,) = device.credentials
+    credential = webauthn.Credential(
+        key.id, user_id, cbor2.dumps(cose(key.key)), 0, False, False, True, "", (), "none", False, "Key", 1
+    )
+    assert made
+    with services.database.writing() as connection:
+        assert webauthn.Credentials.add_in(connection, credential)
+    return device
+
+
+def make_payer(asking: Asking, name: str = "alice") -> Payer:
+    services = asking.world.services
+    user_id = asking.alice if name == "alice" else add_user(services, name)
+    browser = Browser(asking.app)
+    assert browser.log_in(name).status_code == 303
+    return Payer(asking, user_id, browser, give_passkey(services, user_id))

@@ -1,0 +1,99 @@
+"""An operator proves, long after and without anybody's passkey, what was approved and what the payer read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from approving import make_payer
+from asking import Asking, answer, decide, payment, start
+from click.testing import CliRunner, Result
+from flask import Flask
+from plugins.app import MASTER
+from sqlalchemy import delete, select, update
+
+from authserver.audit.chain import rows
+from authserver.cli import main
+from authserver.db import table_of
+from authserver.models.webauthn import WebauthnCredential
+from authserver.oauth.payment_evidence import table
+
+Run = Callable[..., Result]
+PAYS = {"scope": "openid payments:initiate", "authorization_details": payment()}
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command on this test's database, in this process."""
+    for name, value in {
+        "DATABASE_URL": database_url,
+        "INSTANCE_DIR": str(tmp_path),
+        "MASTER_KEYS": MASTER,
+        "PAYMENT_SCA": "totp",
+    }.items():
+        monkeypatch.setenv(f"AUTHSERVER_{name}", value)
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, list(arguments))
+
+
+def evidence_id(asking: Asking) -> str:
+    """The id of the newest evidence, which its payer's bank statement and the token name too."""
+    events = asking.events("payment.approved")
+    return str(events[-1]["detail"]["evidence"])
+
+
+def test_what_a_passkey_signed_is_proved_offline_and_told_in_the_payers_words(
+    run: Run, asking: Asking
+) -> None:
+    alice = make_payer(asking)
+    page = alice.receipt(ui_locales="de")
+    answer(alice.approve(page, alice.signed(page, 1)))
+    id_ = evidence_id(asking)
+    # neither the passkey nor its owner's session is needed
+    with asking.world.services.database.writing() as connection:
+        connection.execute(delete(table_of(WebauthnCredential)))
+    result = run("audit", "payment-evidence", id_)
+    assert result.exit_code == 0, result.output
+    for part in ("The evidence holds.", "by alice", "Merchant A", "123,50", "Sparkonto", "RTS art. 5(1)"):
+        assert part in result.output, part
+    told = json.loads(run("audit", "payment-evidence", "--json", id_).stdout)
+    assert (told["faults"], told["kind"], told["language"]) == ([], "webauthn", "de")
+    read = asking.events("payment.evidence.read")
+    assert [row["detail"]["evidence"] for row in read] == [id_] * 2
+    assert read[0]["actor"].startswith("operator:")
+
+
+def test_of_a_code_it_says_that_it_is_bound_to_no_payment(run: Run, asking: Asking) -> None:
+    browser = asking.browser(logged_in=True)
+    answer(decide(browser, start(browser, "pay1", **PAYS)))
+    result = run("audit", "payment-evidence", evidence_id(asking))
+    assert result.exit_code == 0, result.output
+    assert "RTS art. 5(1) is not met" in result.output
+    assert "PSD2 RTS art. 5(1) is not met" in run("status").output
+
+
+def test_evidence_that_was_changed_or_is_missing_from_the_log_fails(
+    run: Run, asking: Asking, make_app: Callable[..., Flask]
+) -> None:
+    database = asking.world.services.database
+    alice = make_payer(asking)
+    ids = []
+    for _ in range(2):
+        page = alice.receipt()
+        answer(alice.approve(page, alice.signed(page)))
+        ids.append(evidence_id(asking))
+    first, second = ids
+    with database.writing() as connection:
+        # somebody with the database puts the evidence of one payment in the place of another's
+        (sealed,) = connection.execute(select(table.c.sealed).where(table.c.evidence_id == second)).scalars()
+        connection.execute(update(table).where(table.c.evidence_id == first).values(sealed=sealed))
+        mine = rows.c.event == "payment.approved"
+        last = connection.execute(select(rows.c.id).where(mine).order_by(rows.c.id.desc()).limit(1)).scalar()
+        connection.execute(delete(rows).where(rows.c.id == last))
+    replaced, unlogged = (run("audit", "payment-evidence", id_) for id_ in ids)
+    assert (replaced.exit_code, unlogged.exit_code) == (1, 1)
+    assert "cannot be opened" in replaced.output
+    assert "The audit log has no row of it." in unlogged.output
+    assert run("audit", "payment-evidence", "nothing-of-this-name").exit_code == 1
