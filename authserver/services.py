@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto, factor_rooms
+from . import crypto, factor_rooms, password_rooms, person_rooms
 from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
@@ -18,20 +18,25 @@ from .group_commit import GroupCommit
 from .interaction import Steps
 from .keys import KeyStore, Rotation
 from .login import (
+    DeviceTrust,
+    EmailOtp,
+    FactorChanges,
     LoginLimits,
+    Mfa,
     PasswordChange,
-    PasswordHasher,
     PasswordLogin,
     PasswordReset,
     PasswordRules,
     ResetRequests,
+    Risk,
     Sessions,
     Staff,
     UnusedAccounts,
+    webauthn,
 )
 from .login.email_change import EmailChanges
-from .login.email_change import Rooms as EmailRooms
-from .login.password_login import Rooms as LoginRooms
+from .login.passkey_changes import PasskeyChanges
+from .login.payment_factors import PaymentFactors
 from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
@@ -65,7 +70,6 @@ from .oauth.userinfo import UserInfo
 from .outgoing import AT_ONCE, Outgoing
 from .partners import Partners
 from .personal_data import Erasure, Export
-from .personal_data.erasure import Rooms as ErasureRooms
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Contacts, Links, LockNotices, Users
@@ -77,7 +81,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Services(factor_rooms.FactorRooms):
+class Services:
     """Everything that requests, commands and jobs work with."""
 
     settings: Settings
@@ -103,7 +107,14 @@ class Services(factor_rooms.FactorRooms):
     sessions: Sessions
     login_limits: LoginLimits
     lock_notices: LockNotices
+    mfa: Mfa
+    email_otp: EmailOtp
+    device_trust: DeviceTrust
+    risk: Risk
     reset_requests: ResetRequests
+    factor_changes: FactorChanges
+    passkeys: webauthn.Passkeys
+    passkey_changes: PasskeyChanges
     steps: Steps
     password_login: PasswordLogin
     password_rules: PasswordRules
@@ -122,6 +133,7 @@ class Services(factor_rooms.FactorRooms):
     approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
     accounts: Accounts
+    payment_factors: PaymentFactors
     payment_evidences: PaymentEvidences
     exemptions: Exemptions
     revocations: Revocations
@@ -184,18 +196,22 @@ def build(app: Flask, settings: Settings) -> Services:
     factors = factor_rooms.build(
         factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits, throttle)
     )
-    mfa, risk = factors.mfa, factors.risk
+    mfa = factors.mfa
+    people = person_rooms.build(
+        person_rooms.Below(settings, database, versions, audit, person_keys, mail, mfa, sessions, person_ends)
+    )
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
-    passwords = PasswordHasher(settings)
-    password_rules = PasswordRules(database, passwords, mfa, staff, audit, settings)
-    unused_accounts = UnusedAccounts(database, users, staff)
+    passwords = password_rooms.build(
+        password_rooms.Below(
+            settings, database, audit, mail, users, links, sessions, login_limits, mfa, factors.risk, staff
+        )
+    )
     replay = ReplayGuard(commits)
     assertions = PrivateKeyJwt(settings.issuer, ClientKeys(Outgoing(settings), audit), replay)
-    authenticator = ClientAuthenticator(clients, hasher, assertions)
     server = AuthorizationServer(
         clients,
-        authenticator,
+        ClientAuthenticator(clients, hasher, assertions),
         scopes,
         throttle,
         tokens,
@@ -205,15 +221,17 @@ def build(app: Flask, settings: Settings) -> Services:
         UserInfo(tokens, clients, users, keys, throttle),
         Origins(database, versions),
         audit,
-        risk.refresh_fault,
+        factors.risk.refresh_fault,
     )
     interactions = Interactions(database, clients)
     consents = Consents(database, clients, authorizations, audit)
     partners = Partners(database, audit)
     registrations = Registrations(database, clients, partners, audit, consents.end_for_client_in)
     rotation = Rotation(database, master, audit, settings)
-    login_rooms = LoginRooms(
-        users, sessions, login_limits, audit, mfa.login_demand, risk, password_rules, unused_accounts
+    registration = RegistrationEndpoint(
+        RegistrationRooms(
+            settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
+        )
     )
     return Services(
         settings=settings,
@@ -242,27 +260,21 @@ def build(app: Flask, settings: Settings) -> Services:
         mfa=mfa,
         email_otp=factors.email_otp,
         device_trust=factors.device_trust,
-        risk=risk,
+        risk=factors.risk,
         reset_requests=ResetRequests(settings, database, master, mail, ResetRooms(users, links, audit)),
         factor_changes=factors.factor_changes,
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
         steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, exemptions),
-        password_login=PasswordLogin(database, passwords, login_rooms),
-        password_rules=password_rules,
-        unused_accounts=unused_accounts,
-        password_reset=PasswordReset(links, passwords, mfa, password_rules),
-        password_change=PasswordChange(
-            database, users, links, passwords, sessions, login_limits, mail.queue_in, password_rules
-        ),
-        email_changes=EmailChanges(
-            database, versions, EmailRooms(audit, mfa, sessions, mail.queue_in, settings.issuer)
-        ),
-        recovery=Recovery(database, audit, mail.queue_in, person_ends),
-        export=Export(database, audit, person_keys, mfa, settings.issuer),
-        erasure=Erasure(
-            database, versions, ErasureRooms(audit, person_keys, mfa, mail.queue_in, person_ends)
-        ),
+        password_login=passwords.login,
+        password_rules=passwords.rules,
+        unused_accounts=passwords.unused_accounts,
+        password_reset=passwords.reset,
+        password_change=passwords.change,
+        email_changes=people.email_changes,
+        recovery=people.recovery,
+        export=people.export,
+        erasure=people.erasure,
         subjects=subjects,
         authorizations=authorizations,
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
@@ -281,10 +293,6 @@ def build(app: Flask, settings: Settings) -> Services:
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,
-        registration=RegistrationEndpoint(
-            RegistrationRooms(
-                settings, partners, clients, registrations, scopes, keys, rotation, outgoing, throttle
-            )
-        ),
+        registration=registration,
         server=server,
     )

@@ -35,8 +35,7 @@ PAGES = {
     "/account/activity", "/account/activity/sign-in", "/account/activity/not-me",
     "/account/activity/recovery", "/account/data", "/account/data/export", "/account/data/delete",
     "/account/data/keep", "/account/email", "/account/email/confirm",
-    "/confirm-device", "/confirm-device/send", "/password/forgot",
-    "/account/devices/revoke",
+    "/confirm-device", "/confirm-device/send", "/password/forgot", "/account/devices/revoke",
 }  # fmt: skip
 
 
