@@ -58,7 +58,11 @@ def train(out: str | None, as_json: bool) -> None:
     except OSError as error:
         raise NotDone(f"{path} cannot be written: {error.strerror}.") from None
     told = {"file": str(path), "learned": made.learned, "limit": made.limit}
-    show(told, as_json, f"{path} knows {made.learned} sign-ins; unlikely is what is above {made.limit} nats.")
+    show(
+        told,
+        as_json,
+        f"{path} knows {made.learned} sign-ins; unlikely is what weighs over {made.limit:.1f} nats.",
+    )
 
 
 @risk.command("evaluate")

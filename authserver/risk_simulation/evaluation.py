@@ -91,7 +91,7 @@ def evaluate(sign_ins: Iterable[tuple[str, Signals]], model: Model, step_up: int
         shares = (_share([one.ruled for one in attacks]), _share([one.served for one in attacks]))
         return Row(name, len(attacks), ruled, surprised, both, *shares)
 
-    rows = [row("all", every), *(row(name, scores[name]) for name in scores)]
+    rows = [row("all", every), *(row(name, scores[name]) for name in sorted(scores))]
     asked = _share([one.served for one in honest])
     there = _found_at(columns[0], [one.by[0] for one in every], asked)
     return Report(rows, len(honest), _share([one.ruled for one in honest]), asked, there)

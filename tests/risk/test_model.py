@@ -93,6 +93,12 @@ def test_a_model_that_learned_nothing_finds_nothing_unlikely(judged: list[tuple[
     assert all(not empty.unlikely(signals) for _, signals in judged)
 
 
+def test_of_what_was_learned_one_in_a_hundred_is_unlikely(judged: list[tuple[str, Signals]]) -> None:
+    honest = [signals for label, signals in judged if label == HONEST]
+    model = train(honest)
+    assert 0 < sum(model.unlikely(signals) for signals in honest) <= len(honest) / 100
+
+
 def test_a_model_rests_in_a_file_and_reads_the_same(
     taught: Model, judged: list[tuple[str, Signals]], tmp_path: Path
 ) -> None:
