@@ -128,22 +128,6 @@ TABLES: dict[str, Held] = {
     "email_change": Held(
         ("user_id", "email", "created_at", "expires_at"), ("digest",), GUARDS
     ),
-    "sign_in": Held(
-        (
-            "user_id", "at", "country", "latitude", "longitude", "anonymising", "device", "client_id",
-            "amount", "currency", "sid", "completed_at", "expires_at",
-        ),
-        (
-            "id", "network", "wide", "agent", "account_failures", "address_failures", "neighbours", "verdict",
-            "points",
-        ),
-        "digests that only the server can compare, and how sign-ins are judged: it would help whoever tries",
-    ),
-    "trusted_device": Held(
-        ("device_id", "user_id", "user_agent", "created_at", "last_seen_at", "expires_at", "revoked_at"),
-        ("digest",),
-        GUARDS,
-    ),
     "erasure_request": Held(("user_id", "requested_at", "due_at"), (), ""),
     "person_key": Held(
         (),
