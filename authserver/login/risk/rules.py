@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from .signals import Signals
 
-# (signal, level) -> (reason, points, points on a known device). What a journey explains counts less there.
+# (signal, level) -> (reason, points, points on a known device). What a journey explains counts less there,
+# and what went wrong on the person's own network is most likely their own mistake.
 POINTS = MappingProxyType(
     {
         ("device", "lost"): ("new_device", 15, 0),
@@ -25,8 +26,8 @@ POINTS = MappingProxyType(
         ("hour", "odd"): ("odd_hour", 6, 3),
         ("account_failures", "two"): ("account_failures", 5, 2),
         ("account_failures", "more"): ("account_failures", 12, 5),
-        ("address_failures", "some"): ("address_failures", 12, 8),
-        ("address_failures", "many"): ("address_failures", 25, 20),
+        ("address_failures", "some"): ("address_failures", 12, 5),
+        ("address_failures", "many"): ("address_failures", 25, 12),
         ("neighbours", "many"): ("many_people", 12, 6),
         ("anonymising", "yes"): ("anonymising_network", 15, 8),
         ("client", "new"): ("new_client", 2, 1),
@@ -36,6 +37,8 @@ POINTS = MappingProxyType(
 # nobody has a history at first: what has to be remembered to stand out cannot
 FIRST = "first"
 AT_FIRST = frozenset({"no_device"})
+AT_HOME = frozenset({"usual", "seen"})
+FAILURES = frozenset({"account_failures", "address_failures"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,13 @@ class Score:
 
 def score(signals: Signals) -> Score:
     """The points of ``signals``."""
-    known = signals.device == "known"
+    known, at_home = signals.device == "known", signals.network in AT_HOME
     found = []
     for name, level in signals.levels().items():
         reason, points, on_known = POINTS.get((name, level), ("", 0, 0))
         if signals.maturity == FIRST and reason in AT_FIRST:
             continue
-        if weight := on_known if known else points:
+        if weight := on_known if known or (at_home and name in FAILURES) else points:
             found.append((reason, weight))
     found.sort(key=lambda item: (-item[1], item[0]))
     return Score(sum(weight for _, weight in found), tuple(found))

@@ -29,7 +29,7 @@ TELLING = ("risk", "score", "points", "threshold", "verdict", "anomal", "suspici
 
 
 @dataclass
-class Agent(Browser):
+class _Agent(Browser):
     """A browser that says what it is."""
 
     agent: str = FIREFOX
@@ -38,9 +38,9 @@ class Agent(Browser):
         return super()._open(method, path, {"User-Agent": self.agent} | headers, **arguments)
 
 
-def _at_home(run: Run, name: str = "alice", password: str = PASSWORD) -> Agent:
+def _at_home(run: Run, name: str = "alice", password: str = PASSWORD) -> _Agent:
     """The person's own browser: signed in, with a code where one is due, and known from then on."""
-    held = Agent(run.world.app, HOME)
+    held = _Agent(run.world.app, HOME)
     assert held.log_in(name, password).status_code == 303
     if held.get("/account").status_code != 200:
         assert prove(held, fresh_code(run.world.services, _id(run, name))).status_code == 303
@@ -55,9 +55,9 @@ def _id(run: Run, name: str) -> str:
     return user.user_id
 
 
-def _thief(run: Run, cookie: str | None, address: str = HOME, agent: str = FIREFOX) -> Agent:
+def _thief(run: Run, cookie: str | None, address: str = HOME, agent: str = FIREFOX) -> _Agent:
     """Another machine, with the cookie of a device that was somebody's."""
-    made = Agent(run.world.app, address, agent)
+    made = _Agent(run.world.app, address, agent)
     if cookie is not None:
         made.set_cookie("device", cookie)
     return made
@@ -99,7 +99,7 @@ def device_cookies(run: Run) -> None:
     _asked_for_a_factor(run, _thief(run, cookie), "alice", NEW_PASSWORD)
 
 
-def _asked_for_a_factor(run: Run, held: Agent, name: str, password: str = PASSWORD) -> None:
+def _asked_for_a_factor(run: Run, held: _Agent, name: str, password: str = PASSWORD) -> None:
     answer = held.log_in(name, password)
     assert answer.status_code == 303
     assert _judged(run, answer) == "device_mismatch"
@@ -137,6 +137,7 @@ def impossible_travel(run: Run) -> None:
     assert "login.failed/risk" in reasons_of(run, refused)
     assert alike(refused) == alike(wrong)
     assert far.cookie("sid") is None
+    run.world.services.risk.settle()
     assert told(run.world.app, alice) == ["sign_in_refused"]
     run.clock.walk(3 * 86_400)
     later = _thief(run, None, OTHER_CONTINENT, CHROME)

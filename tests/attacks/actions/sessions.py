@@ -32,8 +32,8 @@ from ._terminal import command
 from ._walk import Walk, asked, payment, register
 
 COOKIE = re.compile(
-    r"(?P<prefix>__Host-)?(?P<name>sid|csrf|browser)=(?P<value>[\w-]{43});(?P<secure> Secure;)? HttpOnly; "
-    r"Path=/; SameSite=(?:Lax|Strict)"
+    r"(?P<prefix>__Host-)?(?P<name>sid|csrf|browser|device)=(?P<value>[\w-]{43}|k1\.[\w-]{43}\.[\w-]{22});"
+    r"(?: Expires=[^;]+; Max-Age=7776000;)?(?P<secure> Secure;)? HttpOnly; Path=/; SameSite=(?:Lax|Strict)"
 )
 
 
@@ -171,8 +171,10 @@ def _check_cookies(run: Run, prefix: str | None, secure: str | None) -> None:
             fits = COOKIE.fullmatch(line)
             assert fits, line
             assert (fits["prefix"], fits["secure"]) == (prefix, secure), line
+            # the one that a device is known by is the only one that outlives the browser
+            assert ("Max-Age" in line) == (fits["name"] == "device"), line
             given.setdefault(fits["name"], set()).add(fits["value"])
-    assert set(given) == {"sid", "csrf", "browser"}
+    assert set(given) == {"sid", "csrf", "browser", "device"}
     assert len(given["csrf"]) > 2 and len(given["sid"]) > 1
 
 
