@@ -85,10 +85,11 @@ class Jobs:
     def run_due(self) -> None:
         """Every job that is due, and whose lease this process has, ran once; none that calls others.
 
-        What only this process can write, counts and late audit rows, is written first.
+        What only this process can write, counts, late audit rows and refusals, is written first.
         """
         self._services.throttle.restore()
         self._services.audit.flush_late()
+        self._services.risk.settle()
         self._run_due(self.jobs)
 
     def run_calls(self) -> None:

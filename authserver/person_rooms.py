@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .db import Database
     from .login import Mfa, Sessions
     from .mail import Mail
+    from .users import Contacts
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Below:
     mail: Mail
     mfa: Mfa
     sessions: Sessions
+    contacts: Contacts
     person_ends: Callable[[Connection, str, str], None]
 
 
@@ -54,7 +56,9 @@ def build(below: Below) -> PersonRooms:
     mfa, tell, issuer = below.mfa, below.mail.queue_in, below.settings.issuer
     erasing = ErasureRooms(audit, below.person_keys, mfa, tell, below.person_ends)
     return PersonRooms(
-        EmailChanges(database, versions, EmailRooms(audit, mfa, below.sessions, tell, issuer)),
+        EmailChanges(
+            database, versions, EmailRooms(audit, mfa, below.sessions, below.contacts, tell, issuer)
+        ),
         Recovery(database, audit, tell, below.person_ends),
         Export(database, audit, below.person_keys, mfa, issuer),
         Erasure(database, versions, erasing),

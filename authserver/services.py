@@ -189,7 +189,7 @@ def build(app: Flask, settings: Settings) -> Services:
 
     staff = Staff(settings)
     users = Users(database, versions, audit, person_ends, staff.groups)
-    links = Links(database, versions, users, audit, mail)
+    links, contacts = Links(database, versions, users, audit, mail), Contacts(database, versions, audit, mail)
     tokens = Tokens(settings, database, keys, audit, clients, users, subjects)
     sessions = Sessions(database, users, audit, settings, sessions_end)
     login_limits = LoginLimits(throttle, audit, settings)
@@ -198,7 +198,9 @@ def build(app: Flask, settings: Settings) -> Services:
     )
     mfa = factors.mfa
     people = person_rooms.build(
-        person_rooms.Below(settings, database, versions, audit, person_keys, mail, mfa, sessions, person_ends)
+        person_rooms.Below(
+            settings, database, versions, audit, person_keys, mail, mfa, sessions, contacts, person_ends
+        )
     )
     payment_evidences = PaymentEvidences(database, master, audit)
     exemptions = Exemptions(settings, database)
@@ -253,7 +255,7 @@ def build(app: Flask, settings: Settings) -> Services:
         registrations=registrations,
         users=users,
         links=links,
-        contacts=Contacts(database, versions, audit, mail),
+        contacts=contacts,
         sessions=sessions,
         login_limits=login_limits,
         lock_notices=LockNotices(database, mail),

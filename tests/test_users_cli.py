@@ -202,3 +202,20 @@ def test_who_lost_all_factors_is_helped_by_an_operator(run: Run, app: Flask, mov
     assert services.mfa.judge(erik, "recovery_code", enrolled.codes[0]) is None
     assert told(run("reset-factors", "erik", "--json"))["reset"] is False
     assert [row["reason"] for row in World(app, services).events("mfa.removed")] == ["by_operator"]
+
+
+def test_a_person_is_erased_for_good_and_only_when_that_is_said_twice(run: Run, app: Flask) -> None:
+    services = services_of(app)
+    add_user(services, "erik")
+    asked = run("erase", "erik")
+    assert (asked.exit_code, "Say --yes" in asked.output) == (2, True)
+    assert services.users.find("erik") is not None
+    assert run("erase", "ghost", "--yes").exit_code == 1
+    erased = told(run("erase", "erik", "--yes", "--json"))
+    assert erased["state"] == "erased"
+    assert services.users.find("erik") is None
+    (row,) = World(app, services).events("user.erased")
+    assert (row["reason"], row["actor"].partition(":")[0]) == ("by_operator", "operator")
+    name = f"erased-{erased['user_id']}".lower()
+    for command in (("enable",), ("disable",), ("reset",), ("erase", "--yes")):
+        assert run(command[0], name, *command[1:]).exit_code == 1, command

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from .. import compact_json, crypto
 from .person_keys import PersonKeys
 
-# members of an event's detail that tell where somebody is and what they use
+# members of an event's detail that tell where somebody is, what they use, and how unlike them that is
 PERSONAL = frozenset({
-    "address", "asn", "city", "country", "device", "latitude", "longitude", "network", "place", "region",
-    "user_agent",
+    "address", "asn", "city", "country", "device", "latitude", "longitude", "moved", "network", "place",
+    "points", "reasons", "region", "surprise", "user_agent",
 })  # fmt: skip
 SEALED = "sealed"
 # what stands in the place of an address that was erased

@@ -14,16 +14,18 @@ from ..errors import Invalid, NotDone
 from ..login.risk import model as models
 from ..login.risk.signals import observe
 from ..login.risk.training import sign_ins
-from ..risk_simulation import KNOWN, LabelledAttempt, Practice, Row, evaluate, lessons, read_events, simulate
+from ..risk_simulation import KNOWN, LabelledAttempt, Report, Row, evaluate, lessons, read_events, simulate
 from .rooms import json_option, open_rooms, show, table
 
 # fewer teach habits of nobody
 FEWEST = 1000
 # of the simulation that teaches, never that of one that is judged by
 LESSONS_SEED = 1
+# from so many points a server asks for more, unless it is set otherwise
+STEP_UP = int(Settings.model_fields["risk_step_up"].default)
 COLUMNS = [
     "attacker", "tuned on", "attacks", "rules auc", "rules found", "model auc", "model found", "both auc",
-    "both found",
+    "both found", "served: rules", "served: both",
 ]  # fmt: skip
 
 
@@ -59,7 +61,7 @@ def train(out: str | None, as_json: bool) -> None:
     show(
         told,
         as_json,
-        f"{path} knows {made.learned} sign-ins; unlikely: more than {made.limit:.1f} nats.",
+        f"{path} knows {made.learned} sign-ins; unlikely is what weighs over {made.limit:.1f} nats.",
     )
 
 
@@ -74,8 +76,9 @@ def train(out: str | None, as_json: bool) -> None:
 def evaluate_(seed: int, people: int, events: str | None, model: str | None, as_json: bool) -> None:
     """Measure rules and model on labelled sign-ins: on the simulation, or on a file of events.
 
-    Prints the area under the ROC curve, and the share of attacks found while 1 % of honest sign-ins are asked
-    for more. The model is made from a simulation of another seed unless one is given.
+    Prints the area under the ROC curve, the share of attacks found while 1 % of honest sign-ins are asked for
+    more, and what a server with the usual thresholds finds. The model is made from a simulation of another
+    seed unless one is given.
 
     \b
     Examples:
@@ -87,24 +90,25 @@ def evaluate_(seed: int, people: int, events: str | None, model: str | None, as_
     learned = models.read(Path(model)) if model else _taught(people)
     judged = read_events(Path(events)) if events else simulate(seed, people)
     try:
-        report = evaluate(_signals(judged), learned, Settings.model_fields["risk_step_up"].default)
+        report = evaluate(_signals(judged), learned, STEP_UP)
     except ValueError as error:
         raise Invalid(f"{error}.") from None
+    told = {"learned": learned.learned, "better": report.better} | asdict(report)
+    show(told, as_json, f"{table([_cells(row) for row in report.rows], COLUMNS)}\n\n{_summary(report)}")
+
+
+def _summary(report: Report) -> str:
     whole = report.rows[0]
-    better = whole.both.found > whole.rules.found
-    worse = "does not find more than the rules: leave it off"
-    verdict = "finds more than the rules alone" if better else worse
-    told = {"learned": learned.learned, "better": better} | asdict(report)
-    text = table([_cells(row) for row in report.rows], COLUMNS)
-    last = f"At 1 % false step-ups the model with the rules {verdict}."
-    show(told, as_json, f"{text}\n\n{last}\n{_in_practice(report.practice)}")
-
-
-def _in_practice(practice: Practice) -> str:
+    verdict = (
+        "The model with the rules finds more than the rules alone at the same false step-ups."
+        if report.better
+        else "The model does not find more than the rules alone: leave it off."
+    )
     return (
-        f"As served by default the rules ask for more at {practice.honest_rules:.2%} of honest sign-ins and "
-        f"{practice.found_rules:.1%} of attacks, with the model at {practice.honest_both:.2%} and "
-        f"{practice.found_both:.1%}."
+        f"Of {report.honest} honest sign-ins a server asks {report.false_by_rules:.2%} for more by the rules"
+        f" alone, {report.false_served:.2%} with the model.\nIt finds {whole.by_rules:.1%} of attacks by the"
+        f" rules alone, {whole.served:.1%} with the model; rules that asked as many would find"
+        f" {report.rules_there:.1%}.\n{verdict}"
     )
 
 
@@ -124,4 +128,5 @@ def _cells(row: Row) -> dict[str, Any]:
     }
     for name, measured in (("rules", row.rules), ("model", row.model), ("both", row.both)):
         cells |= {f"{name} auc": f"{measured.auc:.3f}", f"{name} found": f"{measured.found:.1%}"}
+    cells |= {"served: rules": f"{row.by_rules:.1%}", "served: both": f"{row.served:.1%}"}
     return cells

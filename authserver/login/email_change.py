@@ -8,11 +8,12 @@ from sqlalchemy import Connection, delete, select, update
 
 from .. import clock, crypto
 from ..audit import Audit, Entry, Event
-from ..cache import Versions, raise_version
+from ..cache import Versions
 from ..db import Database, insert_once, table_of
-from ..errors import Invalid
+from ..errors import Invalid, NotDone
 from ..models.person import EmailChange as Row
 from ..models.user import User
+from ..users import Contacts
 from ..users.record import email_of
 from .mfa import Mfa, Tell
 from .session import Sessions
@@ -33,6 +34,7 @@ class Rooms:
     audit: Audit
     mfa: Mfa
     sessions: Sessions
+    contacts: Contacts
     tell: Tell
     issuer: str
 
@@ -46,6 +48,7 @@ class EmailChanges:
         self._audit = rooms.audit
         self._mfa = rooms.mfa
         self._sessions = rooms.sessions
+        self._contacts = rooms.contacts
         self._tell = rooms.tell
         self._issuer = rooms.issuer
 
@@ -94,20 +97,19 @@ class EmailChanges:
         Only who asked for it can have it. Sessions ``elsewhere`` have ended if so wished.
         """
         user_id = session.user_id
-        with self._database.writing() as connection:
-            version = raise_version(connection, "users")
-            held = select(users.c.email).where(users.c.user_id == user_id, users.c.state == "active")
-            old = connection.execute(held.with_for_update()).one_or_none()
-            mine = (table.c.user_id == user_id) & (table.c.digest == crypto.digest(token))
-            spent = delete(table).where(mine, table.c.expires_at > clock.now()).returning(table.c.email)
-            email = connection.execute(spent).scalar()
-            if old is None or email is None or _taken(connection, email):
-                return False
-            values = {"email": email, "email_verified_at": clock.now(), "version": version}
-            connection.execute(update(users).where(users.c.user_id == user_id).values(values))
-            self._audit.record_in(connection, Entry(Event.USER_EMAIL_CHANGED, user_id=user_id))
-            if old.email:
-                self._tell(connection, old.email, "email_changed", {})
+        mine = (table.c.user_id == user_id) & (table.c.digest == crypto.digest(token))
+        spent = delete(table).where(mine, table.c.expires_at > clock.now()).returning(table.c.email)
+        try:
+            with self._database.writing() as connection:
+                email = connection.execute(spent).scalar()
+                if email is None:
+                    return False
+                self._contacts.set_email_in(connection, user_id, email)
+                proved = update(users).where(users.c.user_id == user_id).values(email_verified_at=clock.now())
+                connection.execute(proved)
+        except NotDone:
+            # somebody else has it by now
+            return False
         self._versions.forget()
         if elsewhere:
             for other in self._sessions.list(user_id):

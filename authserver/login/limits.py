@@ -51,12 +51,14 @@ class LoginLimits:
         """How many attempts from the address failed lately, the one that is being judged not among them."""
         return max(0, self._throttle.taken(self._address, ADDRESS, address) - 1)
 
-    def failed(self, failed: Entry, number: int) -> None:
+    def failed(self, failed: Entry, number: int, *told: Entry) -> None:
         """``failed``, the ``number``-th attempt in a row, is on record: the fifth blocks the account.
+
+        So is what else is ``told`` of it.
 
         Too many over all addresses and accounts raise the alarm, once a window.
         """
-        entries = [failed]
+        entries = [*told, failed]
         if number == MAX_FAILURES:
             blocked = replace(failed, event=Event.ACCOUNT_BLOCKED, reason="five_failures")
             entries.append(replace(blocked, detail={"seconds": LOCK_SECONDS}))

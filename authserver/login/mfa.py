@@ -113,6 +113,13 @@ class Mfa:
         with self._database.reading() as connection:
             return self.factors_in(connection, user_id)
 
+    def highest(self, user_id: str) -> str:
+        """The acr that the person's factors reach, by the same statements whoever it is."""
+        mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
+        with self._database.reading() as connection:
+            totp_id = connection.execute(select(table.c.totp_id).where(mine)).scalar()
+            return Factors(totp_id, self._passkeys.count_in(connection, user_id), 0).highest
+
     def factors_in(self, connection: Connection, user_id: str) -> Factors:
         """``factors`` as the transaction of ``connection`` sees them."""
         mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)

@@ -106,7 +106,15 @@ class PasswordLogin:
             number = self._attempts.reserve(None if user is None else user.user_id)
             fits = self._hasher.verify(None if user is None else user.password_hash, password)
             if user is None or number == 0 or not fits:
+                # a right password is judged before it is refused: so the others are, too
+                self._risk.assess(None, browser.visit, 0)
                 self._failed(user, _reason(user, number), number)
+                return None
+            verdict = self._risk.assess(user, browser.visit, number - 1)
+            if verdict.kind == "deny":
+                # the attempt counts as one that failed: whoever has the password learns nothing by it
+                told = self._risk.refused(user.user_id, browser.visit, verdict)
+                self._failed(user, "risk", number, told)
                 return None
             outdated = self._hasher.outdated(str(user.password_hash))
             new_hash = self._hasher.hash(password) if outdated else None
@@ -114,10 +122,6 @@ class PasswordLogin:
             if reason == "unused":
                 self._unused.disabled(user.user_id)
             self._failed(user, reason, 0)
-            return None
-        verdict = self._risk.assess(user, browser.visit, number - 1)
-        if verdict.kind == "deny":
-            self._refused(user, number, browser, verdict)
             return None
         right = Right(user, number, new_hash, self._rules.change_due(user, password), verdict)
         return self._start(right, browser)
@@ -154,16 +158,10 @@ class PasswordLogin:
         self._limits.succeeded(browser.address)
         return cookie
 
-    def _refused(self, user: UserRecord, number: int, browser: Browser, verdict: Verdict) -> None:
-        """The attempt counts as one that failed does: whoever has the password learns nothing by it."""
-        with self._database.writing() as connection:
-            self._risk.record_in(connection, user.user_id, browser.visit, verdict)
-        self._failed(user, "risk", number)
-
-    def _failed(self, user: UserRecord | None, reason: str, number: int) -> None:
+    def _failed(self, user: UserRecord | None, reason: str, number: int, *told: Entry) -> None:
         user_id = "" if user is None else user.user_id
         failed = Entry(Event.LOGIN_FAILED, "denied", reason, user_id=user_id, actor=UNPROVED)
-        self._limits.failed(failed, number)
+        self._limits.failed(failed, number, *told)
 
 
 def _reason(user: UserRecord | None, number: int) -> str:

@@ -38,7 +38,7 @@ RUN_SECONDS = 6.0
 # of one person; more than that wait for nobody
 MOST_WAITING = 100
 # what may go to an address that is nobody's by now, or not yet
-TO_ADDRESSES = frozenset({"email_changed", "email_confirm"})
+TO_ADDRESSES = frozenset({"account_erased", "email_changed", "email_confirm"})
 TOO_LATE, FULL, NO_ADDRESS, NO_CHANNEL = "too_late", "queue_full", "address", "no_channel"
 table = table_of(Outbox)
 users = table_of(User)

@@ -23,7 +23,7 @@ from ..login import Mfa, SessionView
 from ..models.authorization import Authorization
 from ..models.person import ErasureRequest
 from ..models.user import User
-from ..users import ERASED, Links
+from ..users import ERASED, Links, normalise
 from ..users.registry import NO_SUCH_USER
 from .tables import named
 
@@ -167,13 +167,15 @@ class Erasure:
 def _nobody(user_id: str) -> dict[str, Any]:
     """A row that says of no one who they were."""
     return {
-        "username": f"{ERASED}-{user_id}",
+        # in the form that lookups use
+        "username": normalise(f"{ERASED}-{user_id}"),
         "email": None,
         "name": ERASED,
         "state": ERASED,
         "groups": [],
         "password_hash": None,
         "password_changed_at": None,
+        "last_used_at": None,
         "failures": 0,
         "locked_until": None,
         "locked_told": None,

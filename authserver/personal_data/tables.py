@@ -34,8 +34,8 @@ MINUTES = "gone within minutes by itself"
 TABLES: dict[str, Held] = {
     "user_account": Held(
         (
-            "user_id", "username", "email", "name", "state", "groups", "password_changed_at", "created_at",
-            "email_verified_at", "phone", "language",
+            "user_id", "username", "email", "name", "state", "groups", "password_changed_at", "last_used_at",
+            "created_at", "email_verified_at", "phone", "language",
         ),
         ("password_hash", "failures", "locked_until", "locked_told", "version"),
         GUARDS,
@@ -63,6 +63,41 @@ TABLES: dict[str, Held] = {
         "",
         "kept",
         "payments for 400 days, in which they may be disputed (PSD2 art. 71(1)); the others leave in an hour",
+    ),
+    "payment_evidence": Held(
+        ("evidence_id", "gid", "user_id", "kind", "exempt_cents", "created_at", "expires_at"),
+        ("sealed", "digest"),
+        "the proof of a payment, which authorization tells",
+        "kept",
+        "as long as the payment may be disputed and its approval must be proved (PSD2 art. 72(1))",
+    ),
+    "past_password": Held((), ("id", "user_id", "password_hash", "number"), GUARDS),
+    "webauthn_credential": Held(
+        (
+            "user_id", "name", "aaguid", "transports", "attestation_format", "attested", "discoverable",
+            "backup_eligible", "backed_up", "created_at", "last_used_at", "flagged_at",
+        ),
+        ("credential_id", "public_key", "sign_count"),
+        GUARDS,
+    ),
+    "webauthn_challenge": Held(
+        (), ("digest", "purpose", "binding", "user_id", "expires_at", "used_at"), MINUTES
+    ),
+    "sign_in": Held(
+        (
+            "user_id", "at", "country", "latitude", "longitude", "device", "client_id", "amount", "currency",
+            "completed_at", "expires_at",
+        ),
+        (
+            "id", "network", "wide", "agent", "anonymising", "account_failures", "address_failures",
+            "neighbours", "verdict", "points", "sid",
+        ),
+        "how a sign-in is judged helps whoever wants to pass for somebody",
+    ),
+    "trusted_device": Held(
+        ("user_id", "user_agent", "created_at", "last_seen_at", "expires_at", "revoked_at"),
+        ("digest", "device_id"),
+        GUARDS,
     ),
     "totp_secret": Held(
         ("totp_id", "user_id", "created_at", "confirmed_at", "last_used_at"),

@@ -1,6 +1,6 @@
 """Sign-ins of people who do not exist, labelled: what the judges of risk are measured on."""
 
-from .evaluation import Practice, Report, Row, evaluate
+from .evaluation import Report, Row, evaluate
 from .events import read_events
 from .stream import ATTACKERS, HONEST, KNOWN, LabelledAttempt, lessons, simulate
 
@@ -9,7 +9,6 @@ __all__ = [
     "HONEST",
     "KNOWN",
     "LabelledAttempt",
-    "Practice",
     "Report",
     "Row",
     "evaluate",

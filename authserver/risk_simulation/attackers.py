@@ -11,7 +11,7 @@ from random import Random
 
 from ..login.risk.history import Attempt, DeviceState
 from .people import DAY, HOUR, Person
-from .world import City, cities, exit_node, hosted, line, mobile, some_agent, some_city
+from .world import PHONES, City, cities, exit_node, hosted, line, mobile, some_agent, some_city
 
 Attack = Callable[[Random, Person, Attempt, int], Attempt]
 
@@ -119,3 +119,32 @@ def next_door(rng: Random, victim: Person, last: Attempt, _at: int) -> Attempt:
     place = line(rng, victim.home_city, 3)
     at = last.at + int(rng.uniform(1, 12) * HOUR)
     return Attempt(at, place, "known", last.agent, last.client, last.amount)
+
+
+def sim_farm(rng: Random, victim: Person, last: Attempt, at: int) -> Attempt:
+    """Phones in the victim's own country, at any hour."""
+    place = mobile(rng, victim.home_city, rng.randrange(3))
+    hour = int(rng.uniform(0, 24) * HOUR)
+    return Attempt(at - at % DAY + hour, place, "none", some_agent(rng, PHONES), last.client)
+
+
+def night_proxy(rng: Random, victim: Person, _last: Attempt, at: int) -> Attempt:
+    """Rented homes in the victim's city, while the victim sleeps."""
+    hour = int((victim.peak + 12 + rng.uniform(-2, 2)) % 24 * HOUR)
+    place = line(rng, victim.home_city, 40)
+    failed, others = rng.choice((0, 1)), rng.choice((0, 0, 1))
+    return Attempt(
+        at - at % DAY + hour,
+        place,
+        "none",
+        some_agent(rng),
+        "bank",
+        account_failures=failed,
+        neighbours=others,
+    )
+
+
+def exit_cookie(rng: Random, victim: Person, last: Attempt, _at: int) -> Attempt:
+    """The owner's cookies and browser's name, through an exit in the victim's country."""
+    at = last.at + int(rng.uniform(1, 48) * HOUR)
+    return Attempt(at, exit_node(rng, victim.home_city), "known", last.agent, last.client, last.amount)

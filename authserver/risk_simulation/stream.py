@@ -21,6 +21,9 @@ ATTACKERS: dict[str, attackers.Attack] = {
     "same_home": attackers.insider_home,
     "border": attackers.border,
     "next_door": attackers.next_door,
+    "sim_farm": attackers.sim_farm,
+    "night_proxy": attackers.night_proxy,
+    "exit_cookie": attackers.exit_cookie,
 }
 # what those who shaped rules and model had in mind; the others are for judging alone
 KNOWN = ("stuffing", "spraying", "travel")

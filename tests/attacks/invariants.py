@@ -48,7 +48,7 @@ STATE = [
     )
 ]  # fmt: skip
 # what an honest look or a refused guess may change: when a session was seen, how often somebody failed
-VOLATILE = {"last_seen_at", "failures", "locked_until"}
+VOLATILE = {"last_seen_at", "last_used_at", "language", "failures", "locked_until"}
 # by the driver, and on PostgreSQL in one round trip, since they run before and after every request
 _COLUMNS = {
     table.name: ", ".join(f'"{column.name}"' for column in table.c if column.name not in VOLATILE)

@@ -225,6 +225,81 @@ def account_of_a_newcomer(page: Page, stage: Stage) -> None:
     sign_in(page, stage, stage.newcomer())
 
 
+def _room(page: Page, stage: Stage, name: str) -> None:
+    account_of_a_newcomer(page, stage)
+    page.get_by_role("link", name=name).click()
+
+
+@page_of("Where you are signed in", pictured=False)
+def account_sessions(page: Page, stage: Stage) -> None:
+    name = stage.newcomer()
+    _sign_in_elsewhere(page, stage, name)
+    page.goto(f"{stage.issuer}/login?then=sessions")
+    sign_in(page, stage, name)
+
+
+@page_of("What you allow", pictured=False)
+def account_consents(page: Page, stage: Stage) -> None:
+    account(page, stage)
+    page.get_by_role("link", name="What you allow").click()
+
+
+@page_of("Activity", pictured=False)
+def account_activity(page: Page, stage: Stage) -> None:
+    account(page, stage)
+    page.get_by_role("link", name="Activity").click()
+
+
+@page_of("Was this you?", pictured=False)
+def account_sign_in(page: Page, stage: Stage) -> None:
+    _room(page, stage, "Activity")
+    page.get_by_role("link", name="Was this you?").click()
+
+
+@page_of("You are signed out everywhere", pictured=False)
+def recovery_started(page: Page, stage: Stage) -> None:
+    account_sign_in(page, stage)
+    button(page, "No, it was not me").click()
+
+
+@page_of("Your data", pictured=False)
+def account_data(page: Page, stage: Stage) -> None:
+    _room(page, stage, "Your data")
+
+
+@page_of("Delete your account?", pictured=False)
+def account_delete(page: Page, stage: Stage) -> None:
+    account_data(page, stage)
+    page.get_by_role("link", name="What is deleted").click()
+
+
+@page_of("Your data", pictured=False)
+def account_to_be_deleted(page: Page, stage: Stage) -> None:
+    account_delete(page, stage)
+    button(page, "Delete my account in seven days").click()
+    expect(page.get_by_role("status")).to_be_visible()
+
+
+@page_of("Your e-mail address", pictured=False)
+def account_email(page: Page, stage: Stage) -> None:
+    _room(page, stage, "Change it")
+    page.get_by_label("New e-mail address").fill("new@example.net")
+    button(page, "Send a link there").click()
+    expect(page.get_by_role("status")).to_be_visible()
+
+
+@page_of("Aktivität", pictured=False)
+def account_activity_in_german(page: Page, stage: Stage) -> None:
+    account_activity(page, stage)
+    in_german(page)
+
+
+@page_of("Ihr Benutzerkonto löschen?", pictured=False)
+def account_delete_in_german(page: Page, stage: Stage) -> None:
+    account_delete(page, stage)
+    in_german(page)
+
+
 @page_of("How you sign in")
 def security(page: Page, stage: Stage) -> None:
     recovery_codes(page, stage)

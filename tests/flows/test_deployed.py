@@ -90,7 +90,9 @@ def _request_of(alice: Surfer) -> dict[str, str]:
     return dict(first.url.params)
 
 
-def test_payments_stay_closed_in_production_without_a_second_factor(deployed: Deployed) -> None:
+def test_payments_stay_closed_in_production_until_it_is_known_who_has_which_account(
+    deployed: Deployed,
+) -> None:
     details = '[{"type":"payment_initiation","instructedAmount":{"amount":"1.00","currency":"EUR"},'
     details += '"creditorName":"Shop","creditorAccount":{"iban":"DE02100100109307118603"}}]'
     with deployed.client() as http:

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from authserver import acr
 from authserver.errors import Invalid
+from authserver.login.risk import rules
+from authserver.login.risk.history import Attempt
 from authserver.login.risk.model import Model, ModelUnusable, read, train
 from authserver.login.risk.signals import Signals, observe
+from authserver.login.risk.verdict import Assessed, Person, Thresholds, decide
 from authserver.risk_simulation import ATTACKERS, HONEST, KNOWN, evaluate, lessons, read_events, simulate
 from authserver.risk_simulation.evaluation import threshold
 
 PEOPLE = 60
+STEP_UP = 40
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +59,11 @@ def test_lessons_hold_few_attacks_and_only_known_kinds() -> None:
 def test_the_model_and_the_rules_find_more_attacks_than_the_rules_alone(
     taught: Model, judged: list[tuple[str, Signals]]
 ) -> None:
-    whole, *kinds = evaluate(judged, taught, 40).rows
+    report = evaluate(judged, taught, STEP_UP)
+    whole, *kinds = report.rows
     assert whole.both.found > whole.rules.found
+    assert whole.served > report.rules_there
+    assert report.better
     assert whole.rules.auc > 0.9
     assert {row.attacker for row in kinds} == set(ATTACKERS)
 
@@ -82,16 +90,13 @@ def test_what_was_learned_often_surprises_less(judged: list[tuple[str, Signals]]
 
 def test_a_model_that_learned_nothing_finds_nothing_unlikely(judged: list[tuple[str, Signals]]) -> None:
     empty = train([])
-    assert all(not empty.weight(signals) > empty.limit for _, signals in judged)
+    assert all(not empty.unlikely(signals) for _, signals in judged)
 
 
 def test_of_what_was_learned_one_in_a_hundred_is_unlikely(judged: list[tuple[str, Signals]]) -> None:
     honest = [signals for label, signals in judged if label == HONEST]
     model = train(honest)
-    assert sum(model.weight(signals) > model.limit for signals in honest) <= len(honest) / 100
-    practice = evaluate(judged, model, 40).practice
-    assert practice.honest_both >= practice.honest_rules
-    assert practice.found_both > practice.found_rules
+    assert 0 < sum(model.unlikely(signals) for signals in honest) <= len(honest) / 100
 
 
 def test_a_model_rests_in_a_file_and_reads_the_same(
@@ -144,10 +149,13 @@ def test_a_judge_that_knows_everything_has_an_area_of_one(judged: list[tuple[str
     usual = next(s for label, s in judged if label == HONEST and s.maturity == "mature")
     odd = next(s for label, s in judged if label == "travel" and s.travel == "impossible")
     model = train([usual] * 500)
-    whole = evaluate([(HONEST, usual)] * 100 + [("travel", odd)] * 10, model, 40).rows[0]
+    whole = evaluate([(HONEST, usual)] * 100 + [("travel", odd)] * 10, model, STEP_UP).rows[0]
     assert (whole.rules.auc, whole.rules.found, whole.model.auc, whole.both.found) == (1, 1, 1, 1)
-    blind = evaluate([(HONEST, usual)] * 100 + [("travel", usual)] * 10, model, 40).rows[0]
-    assert (blind.rules.auc, blind.rules.found) == (0.5, 0)
+    blind = evaluate([(HONEST, usual)] * 100 + [("travel", usual)] * 10, model, STEP_UP)
+    assert blind.rows[0].rules.auc == 0.5
+    # who cannot tell them apart finds as many as are asked for nothing
+    assert blind.rows[0].rules.found == pytest.approx(0.01)
+    assert not blind.better
 
 
 def test_labelled_events_of_a_file_are_judged_with_the_honest_ones_before(tmp_path: Path) -> None:
@@ -165,3 +173,41 @@ def test_labelled_events_of_a_file_are_judged_with_the_honest_ones_before(tmp_pa
     path.write_text(path.read_text() + '{"person": "a", "label": "honest", "at": 2}\n')
     with pytest.raises(Invalid, match="Line 4"):
         list(read_events(path))
+
+
+def test_what_is_measured_as_served_is_what_a_server_decides(
+    taught: Model, judged: list[tuple[str, Signals]]
+) -> None:
+    limits, person = Thresholds(STEP_UP, 10_000, 10_000), Person(acr.MFA)
+
+    def asked(signals: Signals, unlikely: bool) -> bool:
+        assessed = Assessed(Attempt(1), signals, rules.score(signals), unlikely=unlikely)
+        return decide(assessed, person, limits).kind == "step_up"
+
+    report = evaluate(judged, taught, STEP_UP)
+    honest = [signals for label, signals in judged if label == HONEST]
+    attacks = [signals for label, signals in judged if label != HONEST]
+    for many, without, with_model in (
+        (honest, report.false_by_rules, report.false_served),
+        (attacks, report.rows[0].by_rules, report.rows[0].served),
+    ):
+        assert sum(asked(s, False) for s in many) / len(many) == pytest.approx(without)
+        assert sum(asked(s, taught.unlikely(s)) for s in many) / len(many) == pytest.approx(with_model)
+    assert report.false_served > report.false_by_rules
+
+
+def test_the_model_asks_for_no_less_than_the_rules(taught: Model, judged: list[tuple[str, Signals]]) -> None:
+    kinds = ("allow", "confirm", "step_up", "deny")
+    limits = Thresholds(STEP_UP, 70, 130)
+    for _, signals in judged[::7]:
+        for highest in (acr.PASSWORD, acr.MFA, acr.PHISHING_RESISTANT):
+            without, with_model = (
+                decide(
+                    Assessed(Attempt(1), signals, rules.score(signals), unlikely=unlikely),
+                    Person(highest, reached=True),
+                    limits,
+                )
+                for unlikely in (False, taught.unlikely(signals))
+            )
+            assert kinds.index(with_model.kind) >= kinds.index(without.kind)
+            assert acr.highest(with_model.acr, without.acr) == with_model.acr

@@ -111,6 +111,7 @@ def test_minutes_later_on_another_continent_the_right_password_does_not_do(
     assert right.status_code == wrong.status_code == 401
     outcome, reason, detail = assessed(world)[-1]
     assert (outcome, reason, detail["verdict"]) == ("denied", "impossible_travel", "deny")
+    world.services.risk.settle()
     assert told(world.app, user_id(world)) == ["sign_in_refused"]
     failed = [row["reason"] for row in world.events() if row["event"] == "login.failed"]
     assert failed == ["risk", "bad_password"]

@@ -248,6 +248,24 @@ def test_a_passkey_that_was_removed_meanwhile_approves_nothing(
     assert nothing_was_approved(strict)
 
 
+def test_guesses_of_others_do_not_keep_out_who_is_in_and_has_a_passkey(strict: Asking, alice: Payer) -> None:
+    services = strict.world.services
+    half = Browser(strict.app)
+    assert half.log_in().status_code == 303
+    waits = Payer(strict, alice.user_id, half, alice.device)
+    page, theirs = alice.receipt(), waits.receipt()
+    stranger = Browser(strict.app)
+    for _ in range(5):
+        stranger.log_in(password="not hers")
+    assert strict.reasons("account.blocked") == ["five_failures"]
+    # a session that was never whole stays locked: its password may be what was stolen
+    locked = waits.approve(theirs, waits.signed(theirs))
+    assert locked.location.startswith("/authorize/resume")
+    assert nothing_was_approved(strict)
+    assert "code" in answer(alice.approve(page, alice.signed(page)))
+    assert services.users.must(alice.user_id).failures == 0
+
+
 @pytest.mark.parametrize(
     ("member", "value", "fault"),
     [

@@ -89,6 +89,8 @@ def test_a_wrong_code_keeps_the_page_and_the_account_and_five_lock(
     browser = asking.browser(logged_in=True)
     page = receipt(browser)
     account = DemoAccounts().of(asking.alice)[1].iban
+    assert decide(browser, page, account=account, code="").status_code == 401
+    assert asking.reasons("mfa.failed") == []
     for _ in range(5):
         page = decide(browser, page, account=account, code="000000x")
         assert page.status_code == 401

@@ -5,16 +5,22 @@ Score and reasons go to the audit log alone: an answer shows only what must be p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from ... import clock, crypto
 from ...audit import Audit, Entry, Event
+from ...audit.record import UNPROVED
 from ...config import Settings
 from ...db import Database, table_of
+from ...errors import Unavailable
 from ...models.sign_in import SignIn
 from ...users import UserRecord
 from ..device_trust import DAY, DeviceTrust
@@ -33,6 +39,14 @@ table = table_of(SignIn)
 
 # as many of a person's sign-ins as are compared with
 MOST_PAST = 50
+# refusals of a process whose rows are not written yet; beyond that the oldest are in the audit log alone
+MOST_UNSETTLED = 1000
+# who is judged where nobody is, and what they did
+NOBODY = UserRecord("", "", None, "", "", None, 0, None, 0)
+NO_ROW = SimpleNamespace(
+    at=0, network="", wide="", country="", latitude=0, longitude=0, anonymising=None,
+    device="", agent="", client_id="", amount=None, currency="",
+)  # fmt: skip
 # how long other people's sign-ins from the same network count, and how many are told apart
 NEIGHBOUR_SECONDS, MOST_NEIGHBOURS = 3600, 4
 
@@ -78,9 +92,14 @@ class Risk:
         self._audit = rooms.audit
         self._person = rooms.person
         self._tell = rooms.tell
+        self._unsettled: deque[Callable[[], None]] = deque(maxlen=MOST_UNSETTLED)
 
-    def assess(self, user: UserRecord, visit: Visit, failures: int) -> Verdict:
-        """What is asked of the person besides their right password; ``failures`` went before it in a row."""
+    def assess(self, user: UserRecord | None, visit: Visit, failures: int) -> Verdict:
+        """What is asked of the person besides their right password; ``failures`` went before it in a row.
+
+        Judging nobody costs as much as judging somebody, and its verdict means nothing.
+        """
+        user = NOBODY if user is None else user
         attempt = Attempt(
             clock.now(),
             self._places.of(visit.address),
@@ -102,20 +121,43 @@ class Risk:
         """The sign-in, which started the session ``sid``, is on record; the person hears of a strange one."""
         assessed = verdict.assessed
         assert assessed is not None  # as ``assess`` gave it
-        values = attempt_values(assessed.attempt) | {
-            "id": crypto.identifier(),
-            "user_id": user_id,
-            "currency": visit.currency,
-            "verdict": verdict.kind,
-            "points": assessed.score.points,
-            "sid": sid,
-            "expires_at": assessed.attempt.at + self._kept,
-        }
+        values = self._values(user_id, visit, verdict, assessed, sid)
         connection.execute(insert(table).values(values))
         self._audit.record_in(connection, _entry(user_id, sid, verdict, assessed))
-        if assessed.strange or verdict.kind == "deny":
-            template = "sign_in_refused" if verdict.kind == "deny" else "new_sign_in"
-            self._tell(connection, user_id, template, {"device": describe(visit.user_agent)})
+        if assessed.strange:
+            self._tell(connection, user_id, "new_sign_in", {"device": describe(visit.user_agent)})
+
+    def refused(self, user_id: str, visit: Visit, verdict: Verdict) -> Entry:
+        """What the audit log is to have of a refusal; the rest of it is written by ``settle``.
+
+        So the answer costs what one to a wrong password does. A process that is killed before loses the mail.
+        """
+        assessed = verdict.assessed
+        assert assessed is not None  # as ``assess`` gave it
+        values = self._values(user_id, visit, verdict, assessed, "")
+
+        def write() -> None:
+            with self._database.writing() as connection:
+                connection.execute(insert(table).values(values))
+                device = {"device": describe(visit.user_agent)}
+                self._tell(connection, user_id, "sign_in_refused", device)
+
+        # the mail names the address of the request
+        self._unsettled.append(partial(copy_context().run, write))
+        return _entry(user_id, "", verdict, assessed)
+
+    def settle(self) -> None:
+        """What refusals left to write is written, and people hear of them; Unavailable if it cannot be."""
+        while self._unsettled:
+            try:
+                write = self._unsettled.popleft()
+            except IndexError:
+                return
+            try:
+                write()
+            except Unavailable:
+                self._unsettled.appendleft(write)
+                raise
 
     def proved(self, user: UserRecord, sid: str, visit: Visit) -> None:
         """A sign-in by a passkey, which started the session ``sid``, is on record: no more can be asked."""
@@ -156,10 +198,23 @@ class Risk:
             )
         return fault
 
+    def _values(
+        self, user_id: str, visit: Visit, verdict: Verdict, assessed: Assessed, sid: str
+    ) -> dict[str, Any]:
+        return attempt_values(assessed.attempt) | {
+            "id": crypto.identifier(),
+            "user_id": user_id,
+            "currency": visit.currency,
+            "verdict": verdict.kind,
+            "points": assessed.score.points,
+            "sid": sid,
+            "expires_at": assessed.attempt.at + self._kept,
+        }
+
     def _judged(self, attempt: Attempt, history: History) -> Assessed:
         signals = observe(attempt, history)
         surprise = None if self._model is None else self._model.surprise(signals)
-        unlikely = self._model is not None and self._model.weight(signals) > self._model.limit
+        unlikely = self._model is not None and self._model.unlikely(signals)
         return Assessed(attempt, signals, rules.score(signals), surprise, unlikely)
 
     def _history(self, connection: Connection, user_id: str, visit: Visit) -> History:
@@ -172,7 +227,9 @@ class Risk:
         # what rests under a master key before this one reads as it would under this
         names = self._places.renamed(visit.address)
         names |= self._marks.renamed("agent", kind_of(visit.user_agent))
-        rows = connection.execute(query).all()
+        rows: Sequence[Any] = connection.execute(query).all()
+        if not user_id:
+            rows = [NO_ROW] * MOST_PAST
         return History(tuple(past_of(row, names, visit.currency) for row in rows))
 
     @staticmethod
@@ -200,4 +257,5 @@ def _entry(user_id: str, sid: str, verdict: Verdict, assessed: Assessed) -> Entr
     if assessed.surprise is not None:
         detail |= {"surprise": assessed.surprise.amount, "moved": dict(assessed.surprise.moved)}
     outcome = "denied" if verdict.kind == "deny" else "succeeded"
-    return Entry(Event.RISK_ASSESSED, outcome, assessed.reason, "", user_id, sid, detail=detail)  # type: ignore[arg-type]
+    actor = UNPROVED if verdict.kind == "deny" else ""
+    return Entry(Event.RISK_ASSESSED, outcome, assessed.reason, "", user_id, sid, actor, detail=detail)  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ For each signal the share of honest sign-ins at each level was counted, given ho
 one other signal that explains it (a known device is often on a new network, a new one seldom). A sign-in's
 surprise is the sum of the negative logarithms of those shares, each above that of the likeliest level:
 what is as usual adds nothing. Counts add up, so learning goes on where it stopped.
+
+What is judged by the limit is the surprise and the points of the rules together: either alone finds less.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from ...errors import Invalid
 from . import rules
 from .signals import Signals
 
-VERSION = 1
+# 2: the limit is one of surprise and points together
+VERSION = 2
 # each signal, and the one that explains it besides the maturity of the history
 GIVEN = {
     "device": "",
@@ -54,9 +57,9 @@ CIRCUMSTANCE = 0.4
 CIRCUMSTANCES = frozenset({"hour", "client", "amount", "account_failures", "address_failures", "neighbours"})
 # so many sign-ins of each level that nobody has seen: what is new is unlikely, not impossible
 SMOOTHING = 0.5
-# of honest sign-ins so many are at the limit or below
+# of honest sign-ins so many are below the limit
 BELOW = 0.99
-# of the rules so many points weigh as much as one nat
+# how many points weigh as much as one nat
 POINTS_A_NAT = 5.0
 MOST_BYTES = 1_000_000
 
@@ -77,7 +80,7 @@ class Surprise:
 class Model:
     """Counts by signal, by the level of what explains it, by level.
 
-    A sign-in is unlikely whose ``weight`` is above ``limit``.
+    A sign-in whose ``weight`` is above ``limit`` is unlikely.
     """
 
     counts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
@@ -102,9 +105,9 @@ class Model:
         moved.sort(key=lambda item: (-item[1], item[0]))
         return Surprise(round(sum(amount for _, amount in moved), 2), tuple(moved))
 
-    def weight(self, signals: Signals) -> float:
-        """The surprise and the points of the rules, put together."""
-        return self.surprise(signals).amount + rules.score(signals).points / POINTS_A_NAT
+    def unlikely(self, signals: Signals) -> bool:
+        """Whether more should be asked, whatever the rules alone say."""
+        return weight(rules.score(signals).points, self.surprise(signals)) > self.limit
 
     def _unlikely(self, name: str, given: str, level: str) -> float:
         if level in PLAIN or level in PLAIN_OF.get(name, ()):
@@ -114,8 +117,8 @@ class Model:
             # what explains it was never seen either: the signal is judged by itself
             seen = self._whole(name)
         most = max(seen.values(), default=0)
-        weight = CIRCUMSTANCE if name in CIRCUMSTANCES else 1.0
-        return weight * max(0.0, log((most + SMOOTHING) / (seen.get(level, 0) + SMOOTHING)))
+        share = CIRCUMSTANCE if name in CIRCUMSTANCES else 1.0
+        return share * max(0.0, log((most + SMOOTHING) / (seen.get(level, 0) + SMOOTHING)))
 
     def _whole(self, name: str) -> dict[str, float]:
         total: dict[str, float] = {}
@@ -132,6 +135,11 @@ class Model:
         beside.replace(path)
 
 
+def weight(points: int, surprise: Surprise) -> float:
+    """What the points of the rules and a surprise come to together, in nats."""
+    return points / POINTS_A_NAT + surprise.amount
+
+
 def _context(name: str, levels: dict[str, str]) -> str:
     return f"{levels['maturity']} {levels.get(GIVEN[name], '')}".strip()
 
@@ -145,8 +153,8 @@ def train(sign_ins: Iterable[Signals], below: float = BELOW) -> Model:
     for signals in known:
         model.learn(signals)
     if known:
-        weights = sorted(model.weight(signals) for signals in known)
-        model.limit = weights[min(len(weights) - 1, int(below * len(weights)))]
+        amounts = sorted(weight(rules.score(s).points, model.surprise(s)) for s in known)
+        model.limit = amounts[min(len(amounts) - 1, int(below * len(amounts)))]
     return model
 
 

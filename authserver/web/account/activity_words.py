@@ -17,6 +17,7 @@ FACTORS = {
     "recovery_code": Text("Recovery codes"),
     "passkey": Text("Passkey"),
     "webauthn": Text("Passkey"),
+    "email_otp": Text("A code by mail or text message"),
     "by_operator": Text("All second factors"),
 }
 FACTOR = Text("A second factor")
@@ -25,9 +26,11 @@ SIGN_INS = frozenset({Event.LOGIN_SUCCEEDED.value})
 PLAIN = {
     Event.ACCOUNT_BLOCKED: Text("Account paused for 30 minutes after five wrong tries"),
     Event.ACCOUNT_CHANGE_REJECTED: Text("A change of the account was refused"),
+    Event.DEVICE_REVOKED: Text("A device is no longer known"),
+    Event.DEVICE_TRUSTED: Text("A device is known from now on"),
     Event.LOGIN_FAILED: Text("A sign-in failed"),
     Event.LOGOUT_DONE: Text("Signed out"),
-    Event.MFA_FAILED: Text("A wrong second factor"),
+    Event.MFA_FAILED: Text("A wrong code or passkey"),
     Event.PASSWORD_CHANGED: Text("Password changed"),
     Event.RECOVERY_STARTED: Text("You said that a sign-in was not yours, and everything was signed out"),
     Event.SESSION_LIMIT: Text("The oldest session was ended: there were too many"),
@@ -53,7 +56,7 @@ OF_CLIENTS = {
 OF_FACTORS = {
     Event.MFA_ENROLLED: Text("Added: %(factor)s", factor=""),
     Event.MFA_REMOVED: Text("Removed: %(factor)s", factor=""),
-    Event.MFA_SUCCEEDED: Text("Second factor accepted: %(factor)s", factor=""),
+    Event.MFA_SUCCEEDED: Text("Accepted: %(factor)s", factor=""),
 }
 SHOWN = frozenset(event.value for event in (*PLAIN, *OF_CLIENTS, *OF_FACTORS, Event.LOGIN_SUCCEEDED))
 

@@ -156,7 +156,9 @@ def _proved(question: Question, statement: Statement, fields: dict[str, str]) ->
     factors = services().payment_factors
     if assertion := fields.get("assertion"):
         return factors.by_passkey(question.session, assertion, statement.challenge)
-    return factors.by_code(question.session, fields.get("code", "")) if question.codes else None
+    code = fields.get("code", "")
+    # nobody guesses by leaving it out
+    return factors.by_code(question.session, code) if code and question.codes else None
 
 
 def _answer(question: Question, approval: Approval) -> Response:

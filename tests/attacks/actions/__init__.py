@@ -10,6 +10,7 @@ from types import ModuleType
 
 from . import (
     adaptive,
+    approvals,
     audit_log,
     client_keys,
     clients,
@@ -34,6 +35,7 @@ from . import (
 )
 
 MODULES: tuple[ModuleType, ...] = (
+    approvals,
     adaptive,
     audit_log,
     client_keys,

@@ -137,6 +137,7 @@ def impossible_travel(run: Run) -> None:
     assert "login.failed/risk" in reasons_of(run, refused)
     assert alike(refused) == alike(wrong)
     assert far.cookie("sid") is None
+    run.world.services.risk.settle()
     assert told(run.world.app, alice) == ["sign_in_refused"]
     run.clock.walk(3 * 86_400)
     later = _thief(run, None, OTHER_CONTINENT, CHROME)

@@ -36,7 +36,7 @@ from authserver.config import Settings, SettingsRefused
 from authserver.crypto import b64u, b64u_decode
 from authserver.errors import Invalid
 from authserver.login.session_view import SessionView
-from authserver.login.webauthn import AttestationPolicy, Ceremony, Credential, Purpose
+from authserver.login.webauthn import AttestationPolicy, Ceremony, Credential, Purpose, Refused, public_key
 from authserver.login.webauthn.credentials import MOST, name_of
 
 MODEL = bytes(range(16))
@@ -139,7 +139,9 @@ def test_keys_of_other_kinds_are_refused(desk: Desk) -> None:
         assert not desk.register(Authenticator(), cose_key=cbor2.dumps(key)), key
         assert desk.reasons[-1] in ("algorithm", "malformed"), key
     # the point as older keys spell it, which is no COSE_Key
-    assert not desk.register(Authenticator(), cose_key=b"\x04" + es256[-2] + es256[-3])
+    with pytest.raises(Refused, match="algorithm"):
+        public_key.check(b"\x04" + es256[-2] + es256[-3])
+    public_key.check(cbor2.dumps(es256))
     assert desk.held == []
 
 
