@@ -109,6 +109,12 @@ def approve_payment(page: Page, stage: Stage) -> None:
     sign_in(page, stage, "alice")
 
 
+@page_of("Approve this payment?")
+def approve_by_passkey(page: Page, stage: Stage) -> None:
+    buy(page, stage)
+    sign_in(page, stage, stage.owner_of_passkeys())
+
+
 @page_of("Receipt")
 def receipt(page: Page, stage: Stage) -> None:
     approve_payment(page, stage)
@@ -230,7 +236,7 @@ def _room(page: Page, stage: Stage, name: str) -> None:
     page.get_by_role("link", name=name).click()
 
 
-@page_of("Where you are signed in", pictured=False)
+@page_of("Where you are signed in")
 def account_sessions(page: Page, stage: Stage) -> None:
     name = stage.newcomer()
     _sign_in_elsewhere(page, stage, name)
@@ -238,19 +244,19 @@ def account_sessions(page: Page, stage: Stage) -> None:
     sign_in(page, stage, name)
 
 
-@page_of("What you allow", pictured=False)
+@page_of("What you allow")
 def account_consents(page: Page, stage: Stage) -> None:
     account(page, stage)
     page.get_by_role("link", name="What you allow").click()
 
 
-@page_of("Activity", pictured=False)
+@page_of("Activity")
 def account_activity(page: Page, stage: Stage) -> None:
     account(page, stage)
     page.get_by_role("link", name="Activity").click()
 
 
-@page_of("Was this you?", pictured=False)
+@page_of("Was this you?")
 def account_sign_in(page: Page, stage: Stage) -> None:
     _room(page, stage, "Activity")
     page.get_by_role("link", name="Was this you?").click()
@@ -262,12 +268,12 @@ def recovery_started(page: Page, stage: Stage) -> None:
     button(page, "No, it was not me").click()
 
 
-@page_of("Your data", pictured=False)
+@page_of("Your data")
 def account_data(page: Page, stage: Stage) -> None:
     _room(page, stage, "Your data")
 
 
-@page_of("Delete your account?", pictured=False)
+@page_of("Delete your account?")
 def account_delete(page: Page, stage: Stage) -> None:
     account_data(page, stage)
     page.get_by_role("link", name="What is deleted").click()
@@ -338,6 +344,21 @@ def recovery_codes(page: Page, stage: Stage) -> None:
 def mfa(page: Page, stage: Stage) -> None:
     check_out(page, stage, TO_SEE_ACCOUNTS + "&prompt=consent")
     sign_in(page, stage, "alice")
+
+
+@page_of("Prove that it is you")
+def mfa_by_passkey(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login")
+    sign_in(page, stage, stage.owner_of_passkeys())
+
+
+@page_of("How you sign in")
+def passkeys(page: Page, stage: Stage) -> None:
+    page.goto(f"{stage.issuer}/login?then=security")
+    name = stage.owner_of_passkeys()
+    sign_in(page, stage, name)
+    page.get_by_label("Code from your authenticator app").fill(stage.code(name))
+    button(page, "Go on").click()
 
 
 @page_of("Prove that it is you", pictured=False)

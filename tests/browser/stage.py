@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from plugins.app import WIDE_LIMITS
 from plugins.factors import fresh_code, give_app
+from plugins.passkeys import give_passkey
 from plugins.people import PASSWORD, add_user
 from postbox import Arrived, Mailbox
 from services import free_port
@@ -93,7 +94,8 @@ class Stage:
     def _prepare(self) -> None:
         here = {"issuer": self.issuer, "instance_dir": self.directory, "cache_confirm_ms": 10}
         settings = Settings.load(self.environment, **here)
-        self.services = services_of(create_app(settings))
+        self.app = create_app(settings)
+        self.services = services_of(self.app)
         self.demo: dict[str, Any] = json.loads((self.directory / "demo.json").read_text())
         self._register(self.merchant)
         self.merchant.__enter__()
@@ -135,6 +137,14 @@ class Stage:
         """The user name of somebody who has signed in nowhere."""
         name = self._unused("greta")
         add_user(self.services, name)
+        return name
+
+    def owner_of_passkeys(self) -> str:
+        """The user name of somebody who has an authenticator app and two passkeys, on devices elsewhere."""
+        name = self.newcomer()
+        self.give_app(name)
+        for called in ("Work laptop", "Blue security key"):
+            give_passkey(self.app, self._id_of(name), called)
         return name
 
     def demand_a_factor(self, username: str) -> None:
