@@ -10,7 +10,8 @@ from unittest import mock
 from urllib.parse import urlencode
 
 from asking import CALLBACK, answer, decide, follow
-from plugins.factors import SECURITY, begin, code_for, give_totp, prove
+from plugins.factors import SECURITY, begin, code_for, give_totp
+from plugins.passkeys import give_passkey, log_in
 from plugins.people import PASSWORD, Browser, hidden_fields
 from registering import call, manage
 from sqlalchemy import exc, select
@@ -61,9 +62,10 @@ class _Scene:
         register(run, "shop")
         given = give_totp(run.world.app, alice)
         run.secrets |= {given.app.secret, *given.codes}
-        self.held, self.elsewhere, half = (browser(run, "alice") for _ in range(3))
-        for held, code in zip((self.held, self.elsewhere), given.codes, strict=False):
-            assert prove(held, code, "recovery_code").status_code == 303
+        device = give_passkey(run.world.app, alice)
+        self.held, self.elsewhere, half = browser(run), browser(run), browser(run, "alice")
+        for held in (self.held, self.elsewhere):
+            assert log_in(held, device).status_code == 303
             keep_cookies_secret(run, held)
         allowed = follow(self.held, self.held.get(f"/authorize?{urlencode(asked('shop'))}"))
         assert "code" in answer(decide(self.held, allowed))
@@ -95,6 +97,9 @@ class _Scene:
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
         # sent by the script of the same form
         self.fields["/consent/payment-challenge"] = self.fields["/consent"]
+        for path in ("/login/passkey", "/account/passkeys"):
+            self.fields[f"{path}/options"] = self.fields[path]
+        self.fields["/mfa/passkey/options"] = self.fields["/mfa"]
         other = next(
             s
             for s in services.sessions.list(alice)
