@@ -72,6 +72,7 @@ def create_app(settings: Settings) -> Flask:
     )  # fmt: skip
     for room in (oauth, health, *pages):
         app.register_blueprint(room.blueprint)
+    app.jinja_env.globals["needs_passkey"] = factors.needs_passkey
     app.jinja_env.globals["operator_name"] = settings.operator_name
     language.install(app, settings)
     brand.install(app, settings)

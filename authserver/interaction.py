@@ -169,7 +169,9 @@ def asked_of(request: AuthorizationRequest) -> Asked:
 def _wanted(request: AuthorizationRequest, session: LoggedIn, person: Person) -> str:
     """The acr to reach: what is demanded, and of what the client names the first that can be reached."""
     # a payment is approved by a factor of its own: it is asked for once (PSD2 RTS art. 4(1))
-    demand = acr.highest(person.demand, "" if request.payment else session.demand)
+    # unless it must be one that nobody can be tricked out of, by policy or risk
+    strict = request.payment is None or session.demand == acr.PHISHING_RESISTANT
+    demand = acr.highest(person.demand, session.demand if strict else "")
     named = request.acr_essential or request.acr_values
     first = next((step for step in named if step in acr.reachable(person.possible)), "")
     wanted = acr.highest(demand, first)

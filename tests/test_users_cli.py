@@ -181,7 +181,8 @@ def test_groups_are_set_as_a_whole(run: Run, world: World) -> None:
         "staff",
     ]
     assert told(run("show", "dora", "--json"))["groups"] == ["operators", "staff"]
-    assert told(run("groups", "dora", "--json"))["groups"] == []
+    assert told(run("groups", "dora", "--json"))["groups"] == ["operators", "staff"]
+    assert told(run("groups", "dora", "--none", "--json"))["groups"] == []
     assert run("groups", "dora", "--group", "No Group").exit_code == 2
     assert [row["detail"] for row in world.events("user.groups.changed")] == [
         {"groups": ["operators", "staff"]},

@@ -101,9 +101,10 @@ def enable(user: str, as_json: bool) -> None:
 @users.command()
 @click.argument("user")
 @click.option("--group", "names", multiple=True, help="A group they are in from now on; repeat for more.")
+@click.option("--none", is_flag=True, help="They are in no group from now on.")
 @json_option
-def groups(user: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Put the person into these groups and no others; without --group into none.
+def groups(user: str, names: tuple[str, ...], none: bool, as_json: bool) -> None:
+    """Show the groups of the person, or put them into these and no others.
 
     The policy of second factors knows people by them.
 
@@ -113,7 +114,7 @@ def groups(user: str, names: tuple[str, ...], as_json: bool) -> None:
     """
     services = open_rooms()
     known = find_user(services, user)
-    kept = services.users.set_groups(known.user_id, names)
+    kept = services.users.set_groups(known.user_id, names) if names or none else list(known.groups)
     told = ", ".join(kept) or "no group"
     show({"username": known.username, "groups": kept}, as_json, f"{known.username} is in {told}.")
 

@@ -167,6 +167,10 @@ class FactorChanges:
             return False
         return True
 
+    def still_fresh_in(self, connection: Connection, session: SessionView) -> bool:
+        """Whether the session has proved all that its person has by now, whom this transaction holds."""
+        return self._mfa.fresh(session, self._mfa.factors_in(connection, session.user_id))
+
     def enrolled_in(self, connection: Connection, session: SessionView, kind: str, name: str) -> list[str]:
         """What follows from a new factor of this ``name``: event, mail, recovery codes if there were none."""
         self._record_in(connection, session, Event.MFA_ENROLLED, kind)

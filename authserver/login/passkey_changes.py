@@ -64,6 +64,8 @@ class PasskeyChanges:
             with self._database.writing() as connection:
                 if not self._attempts.hold_in(connection, session.user_id):
                     raise Spent
+                if not self._changes.still_fresh_in(connection, session):
+                    raise Spent
                 cookie = self._sessions.rise_in(connection, session, Proof("", ()))
                 if cookie is None or not self._passkeys.credentials.add_in(connection, credential):
                     raise Spent

@@ -5,6 +5,7 @@ Whoever found an open session must not get further by it: not to the password, n
 
 from __future__ import annotations
 
+from ..acr import MFA, reaches
 from ..audit import Entry, Event
 from ..db import Database
 from ..users import Attempts, Links, UserRecord, Users
@@ -15,7 +16,7 @@ from .password_login import AMR_PASSWORD, Browser
 from .password_policy import Refused
 from .password_rules import PasswordRules
 from .session import Sessions
-from .session_view import Login, SessionView
+from .session_view import Login, Proof, SessionView
 
 
 class PasswordChange:
@@ -49,6 +50,9 @@ class PasswordChange:
         the current one is told. Whatever was signed in or allowed before has ended.
         """
         user_id = session.user_id
+        if not self._rules.may_change(session):
+            self._failed(user_id, "session_stale", 0)
+            return None
         if not usable(current):
             self._failed(user_id, "bad_password", 0)
             return None
@@ -66,24 +70,47 @@ class PasswordChange:
                     self._attempts.given_back_in(connection, user_id, number)
                 raise
             new_hash = self._hasher.hash(new)
-        cookie = self._set(user, new_hash, session, browser)
+        cookie = self._set(user, number, new_hash, session, browser)
         if cookie is None:
             self._failed(user_id, "changed_meanwhile", 0)
             return None
         self._limits.succeeded(browser.address)
         return cookie
 
-    def _set(self, user: UserRecord, new_hash: str, session: SessionView, browser: Browser) -> str | None:
+    def _set(
+        self, user: UserRecord, number: int, new_hash: str, session: SessionView, browser: Browser
+    ) -> str | None:
         # what else this browser has proved it need not prove again
         amr = tuple(dict.fromkeys((*AMR_PASSWORD, *session.amr)))
-        login = Login(user.user_id, session.acr, amr, browser.address, browser.user_agent, session.demand)
+        login = Login(
+            user.user_id,
+            session.acr,
+            amr,
+            browser.address,
+            browser.user_agent,
+            session.demand,
+            auth_time=0 if self._alone(session) else session.auth_time,
+        )
         with self._database.writing() as connection:
             # first, as where a link is used: two who wait for both must not hold one each
             self._links.end_in(connection, user.user_id)
-            if not self._users.change_password_in(connection, user, new_hash):
+            # a session that has ended meanwhile does not rise again
+            held = self._attempts.hold_in(connection, user.user_id)
+            if not held or self._sessions.rise_in(connection, session, Proof("", ())) is None:
                 return None
+            alone = self._alone(session)
+            if not self._users.change_password_in(connection, user, new_hash, unlocks=alone):
+                return None
+            if not alone:
+                # whoever knows the password has no more guesses at the factor that follows for changing it
+                self._attempts.given_back_in(connection, user.user_id, number)
             self._tell(connection, user.user_id, "password_changed", {})
             return self._sessions.start_in(connection, login)
+
+    @staticmethod
+    def _alone(session: SessionView) -> bool:
+        """Whether the password is all that this session has proved: then it was proved just now."""
+        return not reaches(session.acr, MFA)
 
     def _failed(self, user_id: str, reason: str, number: int) -> None:
         self._limits.failed(Entry(Event.PASSWORD_REJECTED, "denied", reason, user_id=user_id), number)

@@ -14,6 +14,7 @@ from .breached import BreachedPasswords
 from .mfa import Mfa
 from .password import PasswordHasher
 from .password_policy import Demands, Refused
+from .session_view import SessionView
 from .staff import Staff
 
 
@@ -41,6 +42,14 @@ class PasswordRules:
         """What is asked of the person's password: less where it never is all that a login needs."""
         with_mfa = acr.reaches(self._mfa.login_demand(user), acr.MFA)
         return Demands.of(with_mfa=with_mfa, staff=self.staff.has(user.groups))
+
+    def may_change(self, session: SessionView) -> bool:
+        """Whether the session may change the password: whoever has a second factor has just proved all of it.
+
+        Otherwise an old proof would be made young by the password alone.
+        """
+        factors = self._mfa.factors(session.user_id)
+        return not factors.strong or self._mfa.fresh(session, factors)
 
     def fault(self, user: UserRecord, password: str, again: str, current: str | None = None) -> Text | None:
         """What is wrong with the new password; None if it may be set.

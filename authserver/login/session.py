@@ -14,7 +14,7 @@ from ..config import Settings
 from ..db import Database, table_of
 from ..models.session import Session
 from ..users import Users
-from .session_list import NO_LIMIT, Part, listed, seen
+from .session_list import NO_LIMIT, Part, complete, listed, seen
 from .session_view import Login, Proof, SessionView, view_of
 from .staff import Staff
 
@@ -78,7 +78,7 @@ class Sessions:
             "demand": login.demand,
             "confirm": login.confirm,
             "change_password": login.change_password,
-            "auth_time": now,
+            "auth_time": login.auth_time or now,
             "created_at": now,
             "last_seen_at": now,
             "expires_at": now + self._lifetime,
@@ -217,7 +217,8 @@ class Sessions:
         crowded = (
             select(sessions.c.sid)
             .where(seen(user_id, now, self._idle))
-            .order_by(sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
+            # those that wait for a second factor make room first: a password alone ends nobody's session
+            .order_by(complete().desc(), sessions.c.last_seen_at.desc(), sessions.c.created_at.desc())
             .offset(self._most - 1)
             # SQLite has no OFFSET without it
             .limit(NO_LIMIT)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, case, select
 
-from .. import clock
+from .. import acr, clock
 from ..db import Database, table_of
 from ..models.authorization import Authorization
 from ..models.session import Session
@@ -62,3 +62,10 @@ def seen(user_id: str, now: int, idle: int) -> ColumnElement[bool]:
         sessions.c.expires_at > now,
         sessions.c.last_seen_at > now - idle,
     )
+
+
+def complete() -> ColumnElement[int]:
+    """1 for a session that counts, 0 for one that waits for a second factor or for its device."""
+    reached = sessions.c.demand.in_(("", acr.PASSWORD)) | (sessions.c.acr == sessions.c.demand)
+    reached |= sessions.c.acr == acr.PHISHING_RESISTANT
+    return case((reached & ~sessions.c.confirm, 1), else_=0)

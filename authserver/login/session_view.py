@@ -55,6 +55,8 @@ class Login:
     demand: str = ""
     confirm: bool = False
     change_password: bool = False
+    # when they proved it, if that is not now
+    auth_time: int = 0
 
 
 @dataclass(frozen=True)

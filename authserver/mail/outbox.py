@@ -152,7 +152,7 @@ class Mail:
         user_id = person.user_id if person else ""
         if not address:
             return False
-        if reason := self._unfit(connection, channel, address, user_id):
+        if reason := self._unfit(connection, (channel, address), user_id, template):
             detail = {"template": template, "channel": channel, "attempts": 0, "over": True}
             failed = Entry(Event.MAIL_FAILED, "failed", reason, user_id=user_id, detail=detail)
             self._audit.record_in(connection, failed)
@@ -171,14 +171,17 @@ class Mail:
         connection.execute(insert(table).values(row))
         return True
 
-    def _unfit(self, connection: Connection, channel: str, address: str, user_id: str) -> str:
-        """Why nothing can be sent there; empty if it can."""
+    def _unfit(self, connection: Connection, place: tuple[str, str], user_id: str, template: str) -> str:
+        """Why nothing can be sent to a place, which is a channel and an address; empty if it can."""
+        channel, address = place
         if channel not in self.senders:
             return NO_CHANNEL
         if channel == MAIL and deliverable(address) is None:
             return NO_ADDRESS
-        mine = select(func.count()).where(table.c.user_id == user_id)
-        crowded = user_id and connection.execute(mine).scalar_one() >= MOST_WAITING
+        # each kind of message apart: what a stranger can cause at will leaves room for warnings
+        mine = (table.c.user_id == user_id) & (table.c.template == template)
+        waiting = select(func.count()).select_from(table).where(mine)
+        crowded = user_id and connection.execute(waiting).scalar_one() >= MOST_WAITING
         return FULL if crowded else ""
 
     def _usual(self, person: Any) -> dict[str, str]:

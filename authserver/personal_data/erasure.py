@@ -23,7 +23,7 @@ from ..login import Mfa, SessionView
 from ..models.authorization import Authorization
 from ..models.person import ErasureRequest
 from ..models.user import User
-from ..users import ERASED, Links, normalise
+from ..users import ERASED, Attempts, Links, normalise
 from ..users.registry import NO_SUCH_USER
 from .tables import named
 
@@ -93,6 +93,8 @@ class Erasure:
         due_at = now + WAIT_SECONDS
         values = {"user_id": user_id, "requested_at": now, "due_at": due_at}
         with self._database.writing() as connection:
+            if not Attempts(self._database).hold_in(connection, user_id):
+                return False
             if insert_once(connection, ErasureRequest, values):
                 self._audit.record_in(connection, Entry(Event.USER_ERASURE_REQUESTED, user_id=user_id))
                 date = datetime.fromtimestamp(due_at, UTC).date().isoformat()
@@ -136,7 +138,9 @@ class Erasure:
 
     @staticmethod
     def _waited() -> Any:
-        return select(requests.c.user_id).where(requests.c.due_at <= clock.now())
+        # whom an operator has disabled waits: there may be something to be found out first
+        active = (users.c.user_id == requests.c.user_id) & (users.c.state == "active")
+        return select(requests.c.user_id).join(users, active).where(requests.c.due_at <= clock.now())
 
     def _erase_in(self, connection: Connection, user_id: str, reason: str) -> None:
         # links first, as where one is used: two who wait for both must not hold one each

@@ -95,7 +95,7 @@ class Attempts:
         may = users.c.locked_until.is_(None) | (users.c.locked_until <= now)
         mine = (users.c.user_id == user_id) & (users.c.state == "active")
         opened = update(users).where(mine if though_locked else mine & may)
-        return connection.execute(opened.values(failures=0, locked_until=None)).rowcount == 1
+        return connection.execute(opened.values(_used())).rowcount == 1
 
     @staticmethod
     def _held_in(connection: Connection, user_id: str, values: dict[str, Any]) -> bool:

@@ -167,10 +167,14 @@ class Users:
         values = {"password_hash": password_hash} | (UNLOCKED if unlocks else {})
         return self._set_in(connection, user_id, users.c.state.in_(("invited", "active")), values)
 
-    def change_password_in(self, connection: Connection, user: UserRecord, password_hash: str) -> bool:
+    def change_password_in(
+        self, connection: Connection, user: UserRecord, password_hash: str, *, unlocks: bool = True
+    ) -> bool:
         """As ``set_password_in``, as long as the person is active and has the password that was read."""
         same = (users.c.state == "active") & (users.c.password_hash == user.password_hash)
-        return self._set_in(connection, user.user_id, same, UNLOCKED | {"password_hash": password_hash})
+        return self._set_in(
+            connection, user.user_id, same, {"password_hash": password_hash} | (UNLOCKED if unlocks else {})
+        )
 
     def _set_in(
         self, connection: Connection, user_id: str, while_: ColumnElement[bool], values: dict[str, Any]

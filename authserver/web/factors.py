@@ -153,6 +153,14 @@ def renew_codes() -> Response:
     return recovery_codes_page(codes, "/account/security")
 
 
+def needs_passkey() -> bool:
+    """Whether changes wait for a passkey of the person: they have one, and have not signed in with it."""
+    session = started_session()
+    if session is None or session.acr == PHISHING_RESISTANT:
+        return False
+    return services().mfa.factors(session.user_id).passkeys > 0
+
+
 def _session() -> tuple[SessionView, Onward]:
     """The session whose factors change, and where the person goes on to; Refused without one."""
     onward = Onward.of(csrf.check(PURPOSE))
@@ -174,7 +182,6 @@ def _totp_page(begun: Begun, onward: Onward, status: int = 200, error: str | Non
     # drawn in the text's colour on white, whatever the scheme: cameras read dark on light
     picture = segno.make_qr(begun.uri).svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)
     key = " ".join(begun.secret[at : at + 4] for at in range(0, len(begun.secret), 4))
-    come_back_to("/account/security")
     return show(
         "totp.html",
         status,
@@ -182,5 +189,6 @@ def _totp_page(begun: Begun, onward: Onward, status: int = 200, error: str | Non
         picture=Markup(picture),  # noqa: S704 - drawn by segno from an address that is quoted
         key=key,
         onward=onward,
+        shown_once=True,
         error=error,
     )

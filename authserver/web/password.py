@@ -19,6 +19,7 @@ from .guards import (
     cookie,
     due,
     login_redirect,
+    not_fresh,
     see_other,
     services,
     set_cookie,
@@ -41,7 +42,11 @@ def form() -> Response:
     """The form, for whoever is logged in or must change their password to be."""
     onward = Onward.of(request.args)
     session = _session(onward)
-    return login_redirect(onward) if session is None else _page(session, onward)
+    if session is None:
+        return login_redirect(onward)
+    if not services().password_rules.may_change(session):
+        raise not_fresh()
+    return _page(session, onward)
 
 
 @blueprint.post("/account/password", provide_automatic_options=False)
@@ -53,6 +58,8 @@ def submit() -> Response:
     if session is None:
         return login_redirect(onward)
     rooms, caller = services(), context.current.get()
+    if not rooms.password_rules.may_change(session):
+        raise not_fresh()
     current, new = fields.get("password", ""), fields.get("new_password", "")
     user = _person(session)
     if error := rooms.password_rules.fault(user, new, fields.get("new_password_again", ""), current):

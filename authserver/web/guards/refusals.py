@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Response, make_response, render_template
 
 from ...texts import Text
-from .wording import come_back_to
 
 
 class Refused(Exception):
@@ -28,5 +27,5 @@ def not_fresh() -> Refused:
 
 def recovery_codes_page(codes: list[str], path: str) -> Response:
     """The recovery codes, shown this once, and the way on to ``path``."""
-    come_back_to("/account/security")
-    return make_response(render_template("recovery_codes.html", codes=codes, path=path), 200)
+    # no link away from it: what it shows is shown once
+    return make_response(render_template("recovery_codes.html", codes=codes, path=path, shown_once=True), 200)
