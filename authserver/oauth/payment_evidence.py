@@ -54,8 +54,9 @@ class Statement:
     @property
     def canonical(self) -> bytes:
         """The one spelling of it (RFC 8785)."""
-        optional = "remittanceInformationUnstructured"
-        remittance = {optional: self.payment[optional]} if optional in self.payment else {}
+        # whatever else the token will carry of it is approved too
+        optional = ("remittanceInformationUnstructured", "actions", "locations")
+        given = {name: self.payment[name] for name in optional if name in self.payment}
         return canonical_json.encode(
             {
                 "amount": self.payment["instructedAmount"]["amount"],
@@ -69,7 +70,7 @@ class Statement:
                 "template": TEMPLATE,
                 "language": self.language,
                 "lines": list(self.lines),
-                **remittance,
+                **given,
             }
         )
 
