@@ -181,6 +181,8 @@ def going_back(page: Page, stage: Stage) -> None:
 def out_of_date(page: Page, stage: Stage) -> None:
     check_out(page, stage)
     expect(heading(page, "Sign in")).to_be_visible()
+    # what the page asks for its passkey button has been answered
+    page.wait_for_load_state("networkidle")
     page.context.clear_cookies()
     sign_in(page, stage)
     expect(page.get_by_role("link", name="Go on from here")).to_be_visible()
