@@ -391,6 +391,12 @@ class RedisServer(_Server):
         with redis.Redis(port=self.port, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
             client.ping()
 
+    def empty_beside(self) -> str:
+        """The URL of a database of this server that is empty now, beside the one of ``url``."""
+        with redis.Redis(port=self.port, db=1, socket_timeout=5) as client:
+            client.flushdb()
+        return f"redis://127.0.0.1:{self.port}/1"
+
     def flushall(self) -> None:
         with redis.Redis(port=self.port, socket_timeout=5) as client:
             client.flushall()
