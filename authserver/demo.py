@@ -80,6 +80,9 @@ def seed(services: Services, path: Path, api_port: int) -> Demo:
     ]
     content = {
         "issuer": services.settings.issuer,
+        # what else commands beside the demo speak with
+        "operator_name": services.settings.operator_name,
+        "payment_sca": services.settings.payment_sca,
         "users": _people(services, known),
         "operators": [],
         "partners": [],

@@ -112,7 +112,7 @@ def _risk(below: Below, mfa: Mfa, email_otp: EmailOtp, devices: DeviceTrust) -> 
     """The room that judges sign-ins by risk."""
 
     def person(user: UserRecord) -> Person:
-        return Person(mfa.highest(user.user_id), bool(email_otp.channels(user)))
+        return Person(mfa.factors(user.user_id).highest, bool(email_otp.channels(user)))
 
     rooms = RiskRooms(devices, below.login_limits, below.audit, person, below.mail.queue_in)
     return Risk(below.settings, below.database, below.master, rooms)

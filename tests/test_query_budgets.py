@@ -197,7 +197,7 @@ def test_pages_of_the_account_cost_a_read_for_each_list(
         assert browser.get("/account/password").status_code == 200
     # the session, and twice whether there is an app or a passkey: whether the password may be changed now,
     # and how long a new one must be, depend on it
-    assert [s.split()[0] for s in seen] == ["SELECT"] * 5
+    assert [s.split()[0] for s in seen] == ["SELECT"] * 3
     with statements(services) as seen:
         assert browser.submit(page, "/account/consents/withdraw").status_code == 303
     # the session; the grant, what stood on it, and its row

@@ -163,6 +163,19 @@ def test_links_lead_to_the_demo_that_was_started_on_another_port(
         assert link_of(run, f"dan{number}") == ISSUER
 
 
+def test_what_is_told_beside_a_demo_is_told_as_it_serves(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
+) -> None:
+    def payments() -> str:
+        return str(json.loads(CliRunner().invoke(main, ["status", "--json"]).output)["payments"])
+
+    assert "passkeys alone" in payments()
+    (tmp_path / "demo.json").write_text('{"payment_sca": "totp", "operator_name": "Harbour Bank"}')
+    assert "TOTP" in payments()
+    monkeypatch.setenv("AUTHSERVER_PAYMENT_SCA", "webauthn")
+    assert "passkeys alone" in payments()
+
+
 def test_in_production_no_file_of_a_demo_names_the_issuer(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
 ) -> None:

@@ -20,6 +20,8 @@ from ..services import Services
 
 # what `authserver demo run` leaves in the instance folder
 DEMO_FILE = "demo.json"
+# settings that the demo was started with, as its file tells them
+OF_DEMO = ("issuer", "operator_name", "payment_sca")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 
@@ -66,16 +68,18 @@ def open_rooms(*, migrated: bool = True) -> Services:
 
 
 def _settings() -> Settings:
-    """The settings; in development the issuer is the one that the demo served, unless one is set.
+    """The settings; in development those of the demo that served last, where none are set.
 
-    Links that a command prints then lead to the running demo, on whatever port it is.
+    Links that a command prints then lead to the running demo, on whatever port it is, mails are in its name,
+    and what is told of it is so.
     """
     settings = Settings.load()
-    if settings.profile != "dev" or f"{PREFIX}ISSUER" in os.environ:
+    if settings.profile != "dev":
         return settings
     try:
-        issuer = json.loads((settings.instance_dir / DEMO_FILE).read_text("utf-8"))["issuer"]
-        return Settings.load(issuer=issuer)
+        demo = json.loads((settings.instance_dir / DEMO_FILE).read_text("utf-8"))
+        unset = [name for name in OF_DEMO if f"{PREFIX}{name.upper()}" not in os.environ]
+        return Settings.load(**{name: demo[name] for name in unset if name in demo})
     except (OSError, ValueError, KeyError, TypeError, SettingsRefused):
         return settings
 

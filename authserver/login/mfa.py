@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
-from ..models.factor import TotpSecret
+from ..models.factor import RecoveryCode, TotpSecret
+from ..models.webauthn import WebauthnCredential
 from ..texts import Text
 from ..users import Attempts, UserRecord, Users
 from . import recovery_codes, totp
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .webauthn import Assertion, Credential
 
 table = table_of(TotpSecret)
+codes = table_of(RecoveryCode)
+credentials = table_of(WebauthnCredential)
 
 # a change of how somebody proves who they are needs a proof as young as this, in seconds (ASVS 5.0 §7.5.1)
 FRESH_SECONDS = 300
@@ -43,9 +46,6 @@ APP = Text("Authenticator app")
 
 class Passkeys(Protocol):
     """What is asked of passkeys here."""
-
-    def count_in(self, connection: Connection, user_id: str) -> int:
-        """How many the person has."""
 
     def held_in(self, connection: Connection, used: Credential) -> bool:
         """This transaction holds the passkey, which is as it was judged; False if it is not."""
@@ -113,20 +113,19 @@ class Mfa:
         with self._database.reading() as connection:
             return self.factors_in(connection, user_id)
 
-    def highest(self, user_id: str) -> str:
-        """The acr that the person's factors reach, by the same statements whoever it is."""
-        mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
-        with self._database.reading() as connection:
-            totp_id = connection.execute(select(table.c.totp_id).where(mine)).scalar()
-            return Factors(totp_id, self._passkeys.count_in(connection, user_id), 0).highest
-
-    def factors_in(self, connection: Connection, user_id: str) -> Factors:
-        """``factors`` as the transaction of ``connection`` sees them."""
-        mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
-        totp_id = connection.execute(select(table.c.totp_id).where(mine)).scalar()
-        passkeys = self._passkeys.count_in(connection, user_id)
-        codes = recovery_codes.left(connection, user_id) if totp_id or passkeys else 0
-        return Factors(totp_id, passkeys, codes)
+    @staticmethod
+    def factors_in(connection: Connection, user_id: str) -> Factors:
+        """``factors`` as the transaction of ``connection`` sees them: by one statement, whoever it is."""
+        app = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
+        unused = (codes.c.user_id == user_id) & codes.c.used_at.is_(None)
+        query = select(
+            select(table.c.totp_id).where(app).scalar_subquery(),
+            # those that may be cloned among them: they are no reason to ask for less
+            select(func.count()).where(credentials.c.user_id == user_id).scalar_subquery(),
+            select(func.count()).where(unused).scalar_subquery(),
+        )
+        totp_id, passkeys, left = connection.execute(query).one()
+        return Factors(totp_id, passkeys, left if totp_id or passkeys else 0)
 
     def has_secret(self, user_id: str, secret: str) -> bool:
         """Whether this is the secret of the person's authenticator app; for who keeps it, not for pages."""

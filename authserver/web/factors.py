@@ -17,6 +17,8 @@ from . import csrf
 from .guards import (
     DEVICE,
     Onward,
+    allow_form_redirect,
+    asking,
     come_back_to,
     cookie,
     current_session,
@@ -77,7 +79,10 @@ def choose() -> Response:
     if step.step is not Step.ENROL:
         return see_other(place(step, onward))
     come_back_to(onward.by("/second-factor"))
-    return show("second_factor.html", onward=onward, passkey_only=step.acr == PHISHING_RESISTANT)
+    allow_form_redirect()
+    asked = asking(onward.request_id) if onward.request_id else None
+    passkey_only = step.acr == PHISHING_RESISTANT
+    return show("second_factor.html", onward=onward, asked=asked, passkey_only=passkey_only)
 
 
 @blueprint.app_template_filter("credential_id")

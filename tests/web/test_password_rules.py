@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from flask import Flask
 from plugins.app import ISSUER, MASTER, Moving, World
 from plugins.factors import give_totp, prove
+from plugins.passkeys import give_passkey
 from plugins.people import PASSWORD, Browser, add_user, hidden_fields
 from werkzeug.test import TestResponse
 
@@ -230,7 +231,7 @@ def test_staff_with_a_passkey_have_no_use_of_a_password_where_so_set(make_app: C
     olga = services.users.must(staff(app))
     # until there is one they need the password to add it
     assert services.password_rules.login_refused(olga) == ""
-    services.mfa._passkeys.count_in = lambda _connection, user_id: user_id == olga.user_id  # type: ignore[method-assign]
+    give_passkey(app, olga.user_id)
     assert Browser(app).log_in("olga", OWL).status_code == 401
     assert reasons(app, "login.failed") == ["passkey_only"]
     assert services.password_rules.fault(olga, NEW, NEW) == PASSKEY_ONLY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select, update
 
 from ... import clock
 from ...db import Database, insert_once, table_of
@@ -76,12 +76,6 @@ class Credentials:
         query = query.order_by(credentials.c.created_at, credentials.c.credential_id)
         with self._database.reading() as connection:
             return [Credential.of(row) for row in connection.execute(query).mappings()]
-
-    @staticmethod
-    def count_in(connection: Connection, user_id: str) -> int:
-        """How many a person has, those that may be cloned among them: they are no reason to ask for less."""
-        query = select(func.count()).select_from(credentials).where(credentials.c.user_id == user_id)
-        return connection.execute(query).scalar_one()
 
     @staticmethod
     def add_in(connection: Connection, credential: Credential) -> bool:
