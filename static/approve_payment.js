@@ -5,8 +5,8 @@ import { asked, signed } from "./webauthn.js";
 const approve = async (form) => {
   const answer = await asked("/consent/payment-challenge", form);
   if (answer === null) {
-    // something else is due by now: the page will say what
-    location.reload();
+    // something else is due by now: the page will say what; a reload would send a refused form once more
+    location.assign(`/authorize/resume?request=${form.elements.txn.value}`);
     return;
   }
   const signature = await signed(answer.publicKey);

@@ -9,7 +9,8 @@ let waiting = new AbortController();
 const send = async (form, ceremony) => {
   const options = await asked(form.dataset.options, form);
   if (options === null) {
-    location.reload();
+    // by its address: what a page answered to a form is not asked for again by sending the form
+    location.assign(form.dataset.page);
     return;
   }
   form.elements.answer.value = await ceremony(options);

@@ -27,7 +27,7 @@ from psycopg import sql
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 120.0
 STOP_TIMEOUT = 20.0
 
 # Reads the server's pid (an empty line: none) until the pipe closes, then ends it and removes $1.

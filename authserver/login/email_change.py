@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
@@ -15,7 +16,7 @@ from ..models.person import EmailChange as Row
 from ..models.user import User
 from ..users import Contacts
 from ..users.record import email_of
-from .mfa import Mfa, Tell
+from .mfa import Mfa
 from .session import Sessions
 from .session_view import SessionView
 
@@ -35,7 +36,8 @@ class Rooms:
     mfa: Mfa
     sessions: Sessions
     contacts: Contacts
-    tell: Tell
+    # a message in the transaction; ``...``: as ``Mail.queue_in``, which may be told a language
+    tell: Callable[..., object]
     issuer: str
 
 
@@ -80,7 +82,10 @@ class EmailChanges:
             self._audit.record_in(connection, Entry(Event.USER_EMAIL_REQUESTED, user_id=session.user_id))
             if not _taken(connection, email):
                 link = f"{self._issuer}/account/email/confirm?token={token}"
-                self._tell(connection, email, "email_confirm", {"link": link})
+                # the address is nobody's yet: whose language it is, only we know
+                mine = users.c.user_id == session.user_id
+                language = connection.execute(select(users.c.language).where(mine)).scalar()
+                self._tell(connection, email, "email_confirm", {"link": link}, language or "")
         return ""
 
     def waiting(self, user_id: str, token: str = "") -> str | None:

@@ -112,10 +112,8 @@ class FactorChanges:
             self._rejected(session, "changed_meanwhile")
             return None
 
-    def remove_totp(self, session: SessionView, totp_id: str) -> bool:
-        """The person's authenticator app no longer counts; False if it must stay."""
-        if self._stale(session):
-            return self._not_removed(session, "session_stale")
+    def remove_totp(self, session: SessionView, totp_id: str) -> str:
+        """Why the person's authenticator app must stay, empty when it is gone; the log says so too."""
         with self._database.writing() as connection:
             fault = self.removal_fault_in(connection, session)
             if not fault:
@@ -123,9 +121,11 @@ class FactorChanges:
                 mine &= table.c.confirmed_at.is_not(None)
                 if connection.execute(delete(table).where(mine)).rowcount == 1:
                     self.removed_in(connection, session, "totp", APP)
-                    return True
-                fault = "unknown_factor"
-        return self._not_removed(session, fault)
+                else:
+                    fault = "unknown_factor"
+        if fault:
+            self.not_removed(session, "totp", fault)
+        return fault
 
     def renew_codes(self, session: SessionView) -> list[str] | None:
         """Ten new recovery codes, those from before being void; None if the session is not fresh.
@@ -137,6 +137,8 @@ class FactorChanges:
             return None
         with self._database.writing() as connection:
             if not self._attempts.hold_in(connection, session.user_id):
+                return None
+            if not self.still_fresh_in(connection, session):
                 return None
             codes = recovery_codes.replace_in(connection, session.user_id)
             self._record_in(connection, session, Event.MFA_ENROLLED, "recovery_code")
@@ -199,12 +201,10 @@ class FactorChanges:
         entry = Entry(Event.MFA_REMOVE_REJECTED, "denied", reason, user_id=session.user_id, detail=detail)
         self._audit.record(entry)
 
-    def _not_removed(self, session: SessionView, reason: str) -> bool:
-        self.not_removed(session, "totp", reason)
-        return False
-
     def _confirm_in(self, connection: Connection, session: SessionView, totp_id: str, step: int) -> Enrolled:
         if not self._attempts.hold_in(connection, session.user_id):
+            raise Spent
+        if not self.still_fresh_in(connection, session):
             raise Spent
         cookie = self._sessions.rise_in(connection, session, Proof(acr.MFA, AMR_TOTP))
         pending = (table.c.totp_id == totp_id) & table.c.confirmed_at.is_(None)

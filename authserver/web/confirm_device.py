@@ -71,10 +71,10 @@ def submit() -> Response:
     session, onward = started_session(), Onward.of(fields)
     if session is None:
         return login_redirect(onward)
-    if refused := too_many_tries():
-        return refused
     if not _due(session, onward):
         return _on(session, onward)
+    if refused := too_many_tries():
+        return refused
     address = context.current.get().address
     cookie = services().email_otp.confirm_device(_person(session), session, fields.get("code", ""), address)
     if cookie is None:

@@ -26,6 +26,7 @@ from .guards import (
     keep_session,
     login_redirect,
     not_fresh,
+    page,
     place,
     recovery_codes_page,
     see_other,
@@ -46,6 +47,8 @@ NOTICES = {
     "passkey_removed": Text("That passkey no longer works here."),
     "totp_removed": Text("Your authenticator app no longer works here."),
 }
+NOT_CHANGED = Text("Nothing was changed")
+BACK = ("/account/security", Text("Back to how you sign in"))
 LAST = Text("This is the only second factor you have. Set up another one first.")
 
 
@@ -126,16 +129,14 @@ def confirm_totp() -> Response:
 def remove_totp() -> Response:
     """The app no longer counts, unless it is all that there is."""
     session, _ = _session()
-    rooms = services()
-    if rooms.factor_changes.remove_totp(session, csrf.fields().get("totp_id", "")):
-        return see_other("/account/security?notice=totp_removed")
-    factors = rooms.mfa.factors(session.user_id)
-    if not rooms.mfa.fresh(session, factors):
-        raise not_fresh()
-    user = rooms.users.get(session.user_id)
-    passkeys = rooms.passkey_changes.of(session.user_id)
-    values = {"user": user, "factors": factors, "passkeys": passkeys, "fresh": True, "error": LAST}
-    return show("security.html", 403, devices=_devices(session), **values)
+    match services().factor_changes.remove_totp(session, csrf.fields().get("totp_id", "")):
+        case "":
+            return see_other("/account/security?notice=totp_removed")
+        case "unknown_factor":
+            return page(404, NOT_CHANGED, Text("It was removed or replaced already."), BACK)
+        case "last_factor":
+            return page(403, NOT_CHANGED, LAST, BACK)
+    raise not_fresh()
 
 
 @blueprint.post("/account/devices/revoke", provide_automatic_options=False)

@@ -156,7 +156,7 @@ def _page(
     over: str | None = None,
 ) -> Response:
     allow_form_redirect()
-    come_back_to("/login")
+    come_back_to(onward.by("/login"))
     asked = asking(onward.request_id) if onward.request_id else None
     told = {"error": error, "notice": notice, "over": over}
     return show("login.html", status, onward=onward, asked=asked, mails=services().mail.on, **told)

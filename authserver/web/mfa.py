@@ -55,11 +55,11 @@ def submit() -> Response:
     session, onward = started_session(), Onward.of(fields)
     if session is None:
         return login_redirect(onward)
-    if refused := too_many_tries():
-        return refused
     step = due(onward, session)
     if step.step is not Step.MFA:
         return see_other(place(step, onward))
+    if refused := too_many_tries():
+        return refused
     kind = fields.get("factor", "totp")
     if kind == "webauthn":
         cookie = _by_passkey(session, fields.get("answer", ""))

@@ -18,11 +18,11 @@ from .guards import (
     come_back_to,
     cookie,
     due,
+    keep_session,
     login_redirect,
     not_fresh,
     see_other,
     services,
-    set_cookie,
     show,
     started_session,
     too_many_tries,
@@ -74,7 +74,7 @@ def submit() -> Response:
     if renewed is None:
         return _page(session, onward, 403, FAILED)
     response = see_other(onward.path if onward.fields else "/account?notice=password_changed")
-    set_cookie(response, SESSION, renewed)
+    keep_session(response, renewed, session)
     csrf.renew()
     return response
 

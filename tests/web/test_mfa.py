@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from plugins.app import Moving, World
 from plugins.factors import SECURITY, App, Enrolled, begin, codes_of, give_totp, prove
+from plugins.passkeys import give_passkey, log_in
 from plugins.people import Browser, add_user, hidden_fields
 from sqlalchemy import select
 
@@ -204,10 +205,19 @@ def test_the_last_factor_stays_and_nobody_elses_goes(browser: Browser, enrolled:
     assert events(browser)[-1] == ("mfa.remove.rejected", "last_factor")
     theirs = services.mfa.factors(bob).totp
     assert theirs is not None
-    assert browser.submit(page, "/account/totp/remove", totp_id=theirs).status_code == 403
+    # with a passkey the app is not the last one: what keeps bob's is that it is not alice's
+    alice = services.users.find("alice").user_id  # type: ignore[union-attr]
+    _, device = give_passkey(browser.app, alice, "First"), give_passkey(browser.app, alice, "Second")
+    assert log_in(browser, device).status_code == 303
+    page = browser.get(SECURITY)
+    assert browser.submit(page, "/account/totp/remove", totp_id=theirs).status_code == 404
+    assert events(browser)[-1] == ("mfa.remove.rejected", "unknown_factor")
     assert browser.get("/account/totp/remove").status_code == 405
     assert services.mfa.factors(bob).totp == theirs
     assert services.mfa.factors(services.users.find("alice").user_id).totp  # type: ignore[union-attr]
+    assert browser.submit(page, "/account/totp/remove").status_code == 303
+    again = browser.submit(page, "/account/totp/remove")
+    assert (again.status_code, "only second factor" in again.text) == (404, False)
 
 
 def test_new_recovery_codes_void_the_old(browser: Browser, enrolled: Enrolled) -> None:

@@ -305,5 +305,7 @@ def test_a_password_that_became_known_is_changed_before_anything_opens(
 
     assert choose(PASSWORD).status_code == 400
     assert browser.get("/account").location == "/mfa"
+    assert browser.cookie("device") is None
     assert choose("three green kettles sing").location == "/account?notice=password_changed"
+    assert browser.cookie("device") is not None
     assert "Alice" in browser.get("/account").text

@@ -176,6 +176,7 @@ def _normal(walk: Walk, done: TestResponse) -> tuple[str, list[Any], str]:
     text = re.sub(r"[A-Za-z0-9_-]{22,}", "~", text)
     # a walk may last from one minute into the next
     text = re.sub(r"<time .*?</time>", "then", text)
+    text = re.sub(r"\d{1,2} \w+ \d{4}, \d\d:\d\d UTC", "then", text)
     text = re.sub(r"DE\d{2}(?: ?\d{4})+ ?\d{2}", "IBAN", text)
     structure = Markup(done.text).elements
     return f"{done.request.method} {done.request.path} {done.status_code}", structure, text
