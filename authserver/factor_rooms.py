@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import crypto
-from .login import DeviceTrust, EmailOtp, FactorChanges, LoginLimits, Mfa, Policy, Risk, Sessions, webauthn
+from .login import (
+    DeviceTrust,
+    EmailOtp,
+    FactorChanges,
+    LoginLimits,
+    Mfa,
+    Policy,
+    Risk,
+    Sessions,
+    Staff,
+    UnusedAccounts,
+    webauthn,
+)
 from .login.email_otp import Rooms as OtpRooms
 from .login.factor_changes import Rooms as ChangeRooms
 from .login.mfa import Rooms as MfaRooms
@@ -20,8 +31,6 @@ from .login.webauthn import PasskeyLogin
 from .users import Attempts, UserRecord, Users
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from .audit import Audit
     from .config import Settings
     from .db import Database
@@ -61,10 +70,7 @@ class Below:
 def build(below: Below) -> FactorRooms:
     """The rooms of second factors."""
     settings, database, audit, sessions = below.settings, below.database, below.audit, below.sessions
-
-    def tell(connection: Connection, user_id: str, what: str, values: Mapping[str, Any]) -> None:
-        below.mail.queue_in(connection, user_id, what, values)
-
+    tell = below.mail.queue_in
     credentials = webauthn.Credentials(database)
     party = webauthn.RelyingParty.of(settings.issuer, settings.operator_name)
     assertions = webauthn.Assertions(database, below.users, audit, party, tell)
@@ -72,7 +78,8 @@ def build(below: Below) -> FactorRooms:
         settings.attestation, settings.attestation_aaguids, settings.attestation_roots
     )
     registrations = webauthn.Registrations(database, audit, party, policy)
-    login = PasskeyLogin(database, assertions, sessions, below.login_limits, audit)
+    unused = UnusedAccounts(database, below.users, Staff(settings))
+    login = PasskeyLogin(database, assertions, sessions, below.login_limits, audit, unused)
     mfa = Mfa(
         database,
         below.master,

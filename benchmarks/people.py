@@ -68,7 +68,7 @@ class People:
         )
         with services.database.writing() as connection:
             complete = services.authorizations.complete_in
-            return [complete(connection, request, session, self.grant_id, None) for _ in range(count)]
+            return [complete(connection, request, session, self.grant_id, None).code for _ in range(count)]
 
     def assertion(self) -> dict[str, str]:
         """A form's parameters with an assertion that nobody has seen yet (RFC 7523 §2.2)."""

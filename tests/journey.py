@@ -134,7 +134,7 @@ class Journey:
         grant_id = self.consent(client_id)
         with self.world.services.database.writing() as connection:
             complete = self.world.services.authorizations.complete_in
-            return complete(connection, request, self.session, grant_id, details)
+            return complete(connection, request, self.session, grant_id, details).code
 
     def redeem(self, code: str | None, as_: str = "shop", **form: str | None) -> TestResponse:
         """The client hands in a code; None leaves a parameter out."""

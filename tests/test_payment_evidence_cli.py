@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from approving import make_payer
@@ -97,3 +98,26 @@ def test_evidence_that_was_changed_or_is_missing_from_the_log_fails(
     assert "cannot be opened" in replaced.output
     assert "The audit log has no row of it." in unlogged.output
     assert run("audit", "payment-evidence", "nothing-of-this-name").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"gid": "of-another-payment"},
+        {"kind": "exemption"},
+        {"exempt_cents": 1},
+        {"created_at": table.c.created_at + 1},
+        {"expires_at": table.c.expires_at + 1},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_no_column_beside_what_is_sealed_can_be_changed(
+    run: Run, asking: Asking, changed: dict[str, Any]
+) -> None:
+    browser = asking.browser(logged_in=True)
+    answer(decide(browser, start(browser, "pay1", **PAYS)))
+    with asking.world.services.database.writing() as connection:
+        connection.execute(update(table).values(changed))
+    result = run("audit", "payment-evidence", evidence_id(asking))
+    assert result.exit_code == 1, result.output
+    assert "cannot be opened" in result.output

@@ -129,10 +129,7 @@ class Mfa:
 
     def has_secret(self, user_id: str, secret: str) -> bool:
         """Whether this is the secret of the person's authenticator app; for who keeps it, not for pages."""
-        mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
-        with self._database.reading() as connection:
-            row = connection.execute(select(table.c.totp_id, table.c.secret).where(mine)).one_or_none()
-        return row is not None and self._master.open(row.secret, place_of(row.totp_id)) == secret.encode()
+        return bool(secret) and self._totp(user_id)[1] == secret
 
     def login_demand(self, user: UserRecord) -> str:
         """The acr that every login of the person must reach; empty for any.
@@ -179,16 +176,19 @@ class Mfa:
         Nobody guesses it: a lock by wrong codes does not keep it out of a session that has the password.
         """
         proof = Proof(assertion.acr, assertion.amr, whole=True, confirms=True)
-        with self._database.writing() as connection:
-            if not self._attempts.proved_in(connection, session.user_id, though_locked=True):
-                return None
-            if not self._passkeys.held_in(connection, assertion.credential):
-                return None
-            cookie = self._sessions.rise_in(connection, session, proof)
-            if cookie is not None:
+        try:
+            with self._database.writing() as connection:
+                if not self._attempts.proved_in(connection, session.user_id, though_locked=True):
+                    raise Spent
+                if not self._passkeys.held_in(connection, assertion.credential):
+                    raise Spent
+                cookie = self._sessions.rise_in(connection, session, proof)
+                if cookie is None:
+                    raise Spent
                 self._record_in(connection, session, "webauthn", proof)
-        if cookie is not None:
-            self._limits.succeeded(address)
+        except Spent:
+            return None
+        self._limits.succeeded(address)
         return cookie
 
     def judge(self, user_id: str, kind: str, code: str) -> Judged | None:
@@ -235,14 +235,18 @@ class Mfa:
         self._audit.record_in(connection, entry)
 
     def _right_totp(self, user_id: str, code: str) -> Judged | None:
+        totp_id, secret = self._totp(user_id)
+        step = totp.matching_step(secret, code, clock.now()) if secret else None
+        return None if step is None else Judged(user_id, "totp", totp_id, step)
+
+    def _totp(self, user_id: str) -> tuple[str, str]:
+        """The id and the secret of the person's authenticator app; empty if they have none."""
         mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
         with self._database.reading() as connection:
             row = connection.execute(select(table.c.totp_id, table.c.secret).where(mine)).one_or_none()
         if row is None:
-            return None
-        secret = self._master.open(row.secret, place_of(row.totp_id)).decode()
-        step = totp.matching_step(secret, code, clock.now())
-        return None if step is None else Judged(user_id, "totp", row.totp_id, step)
+            return "", ""
+        return row.totp_id, self._master.open(row.secret, place_of(row.totp_id)).decode()
 
     def _known_code(self, user_id: str, code: str) -> Judged | None:
         with self._database.reading() as connection:

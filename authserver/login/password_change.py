@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from ..acr import MFA, reaches
 from ..audit import Entry, Event
+from ..cache import raise_version
 from ..db import Database
 from ..users import Attempts, Links, UserRecord, Users
 from .limits import LoginLimits
-from .mfa import Tell
+from .mfa import Spent, Tell
 from .password import PasswordHasher, usable
 from .password_login import AMR_PASSWORD, Browser
 from .password_policy import Refused
@@ -70,8 +71,9 @@ class PasswordChange:
                     self._attempts.given_back_in(connection, user_id, number)
                 raise
             new_hash = self._hasher.hash(new)
-        cookie = self._set(user, number, new_hash, session, browser)
-        if cookie is None:
+        try:
+            cookie = self._set(user, number, new_hash, session, browser)
+        except Spent:
             self._failed(user_id, "changed_meanwhile", 0)
             return None
         self._limits.succeeded(browser.address)
@@ -79,7 +81,8 @@ class PasswordChange:
 
     def _set(
         self, user: UserRecord, number: int, new_hash: str, session: SessionView, browser: Browser
-    ) -> str | None:
+    ) -> str:
+        """The cookie of the new session; Spent, and nothing is written, if what was read is another now."""
         # what else this browser has proved it need not prove again
         amr = tuple(dict.fromkeys((*AMR_PASSWORD, *session.amr)))
         login = Login(
@@ -94,13 +97,15 @@ class PasswordChange:
         with self._database.writing() as connection:
             # first, as where a link is used: two who wait for both must not hold one each
             self._links.end_in(connection, user.user_id)
+            # before the person, as whatever else changes one
+            raise_version(connection, "users")
             # a session that has ended meanwhile does not rise again
             held = self._attempts.hold_in(connection, user.user_id)
             if not held or self._sessions.rise_in(connection, session, Proof("", ())) is None:
-                return None
+                raise Spent
             alone = self._alone(session)
             if not self._users.change_password_in(connection, user, new_hash, unlocks=alone):
-                return None
+                raise Spent
             if not alone:
                 # whoever knows the password has no more guesses at the factor that follows for changing it
                 self._attempts.given_back_in(connection, user.user_id, number)

@@ -121,7 +121,7 @@ class PasswordLogin:
         if reason := self._rules.login_refused(user):
             if reason == "unused":
                 self._unused.disabled(user.user_id)
-            self._failed(user, reason, 0)
+            self._failed(user, reason, number)
             return None
         right = Right(user, number, new_hash, self._rules.change_due(user, password), verdict)
         return self._start(right, browser)

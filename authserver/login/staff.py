@@ -54,7 +54,10 @@ class UnusedAccounts:
     def found(self) -> list[str]:
         """The user ids of some who are to be disabled."""
         # a JSON list of plain names, as text on either database
-        named = [cast(users.c.groups, String).like(f'%"{group}"%') for group in self._staff.groups]
+        named = [
+            cast(users.c.groups, String).contains(f'"{group}"', autoescape=True)
+            for group in self._staff.groups
+        ]
         if not named:
             return []
         query = select(users.c.user_id).where(
@@ -66,6 +69,10 @@ class UnusedAccounts:
     def disable(self) -> int:
         """Each of them is disabled, but who has just come back; gives how many."""
         return sum(self.disabled(user_id) for user_id in self.found())
+
+    def refused(self, user_id: str) -> bool:
+        """Whether the account was left unused for too long; it is disabled then, before any job comes."""
+        return self._staff.unused(self._users.must(user_id)) and self.disabled(user_id)
 
     def disabled(self, user_id: str) -> bool:
         """The account is disabled; False if it was used meanwhile."""

@@ -19,7 +19,7 @@ class PaymentEvidence(Base):
     user_id: Mapped[str] = mapped_column(String(32))
     # webauthn, totp or exemption
     kind: Mapped[str] = mapped_column(String(16))
-    # under a master key, bound to evidence_id: JSON of what oauth.payment_evidence.Evidence has
+    # under a master key, bound to the rest of the row: JSON of what oauth.payment_evidence.Evidence has
     sealed: Mapped[str] = mapped_column(Text)
     # SHA-256 of what is sealed
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))

@@ -88,7 +88,7 @@ class AuthorizationResponses:
             grant_id = self._consents.recall_in(connection, request, session.user_id)
             if grant_id is None:
                 raise Late
-            code = self._authorizations.complete_in(connection, request, session, grant_id, None)
+            code, _ = self._authorizations.complete_in(connection, request, session, grant_id, None)
         return reply(request.target, self._issuer, {"code": code})
 
     def approved(
@@ -104,7 +104,7 @@ class AuthorizationResponses:
         with self._database.writing() as connection:
             self._hold_in(connection, interaction, session)
             grant_id = self._consents.remember_in(connection, request, session.user_id, shown)
-            code = self._authorizations.complete_in(connection, request, session, grant_id, details)
+            code, _ = self._authorizations.complete_in(connection, request, session, grant_id, details)
         return reply(request.target, self._issuer, {"code": code})
 
     def paid(self, interaction: InteractionRecord, approval: Approval, shown: Shown | None = None) -> Reply:
@@ -125,8 +125,7 @@ class AuthorizationResponses:
             session = approval.spend_in(connection)
             self._hold_session_in(connection, session)
             grant_id = self._consents.remember_in(connection, request, session.user_id, shown)
-            code = self._authorizations.complete_in(connection, request, session, grant_id, details)
-            gid = self._authorizations.gid_in(connection, code)
+            code, gid = self._authorizations.complete_in(connection, request, session, grant_id, details)
             self._evidences.keep_in(connection, evidence, session, gid, request.client_id)
         return reply(request.target, self._issuer, {"code": code})
 

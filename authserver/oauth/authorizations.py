@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
@@ -100,6 +100,13 @@ class AuthorizationRecord:
         return cls(**(values | lists))
 
 
+class Completed(NamedTuple):
+    """A new code, and the authorization that it stands for."""
+
+    code: str
+    gid: str
+
+
 class Authorizations:
     """Makes authorizations, and ends them for every reason that there is."""
 
@@ -119,7 +126,7 @@ class Authorizations:
         session: LoggedIn,
         grant_id: str | None,
         details: Sequence[dict[str, Any]] | None,
-    ) -> str:
+    ) -> Completed:
         """The code for what the person allowed; it counts once the transaction of ``connection`` commits.
 
         ``details`` are authorization details as approved; they go into tokens as they are.
@@ -159,13 +166,7 @@ class Authorizations:
             detail=detail,
         )
         self._audit.record_in(connection, entry)
-        return code
-
-    @staticmethod
-    def gid_in(connection: Connection, code: str) -> str:
-        """The authorization that ``complete_in`` made with this code."""
-        query = select(codes.c.gid).where(codes.c.digest == crypto.digest(code))
-        return str(connection.execute(query).scalar_one())
+        return Completed(code, gid)
 
     def _lasting(
         self,

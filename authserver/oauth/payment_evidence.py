@@ -23,6 +23,8 @@ from . import canonical_json
 # what the page looks like is told by its version: raised whenever templates/approve_payment.html says more
 TEMPLATE = "approve_payment/1"
 NONCE_BYTES = 32
+# what may not be changed beside the content, which cannot have all of it: the token names its digest
+BOUND = ("evidence_id", "gid", "user_id", "kind", "exempt_cents", "created_at", "expires_at")
 table = table_of(PaymentEvidence)
 
 Kind = Literal["webauthn", "totp", "exemption"]
@@ -147,17 +149,17 @@ class PaymentEvidences:
     ) -> None:
         """The evidence rests as long as the payment may be disputed; the log has its id and digest alone."""
         now = clock.now()
-        values = {
+        values: dict[str, Any] = {
             "evidence_id": evidence.evidence_id,
             "gid": gid,
             "user_id": session.user_id,
             "kind": evidence.kind,
-            "sealed": self._master.seal(evidence.content, _place(evidence.evidence_id)),
             "digest": evidence.digest,
             "exempt_cents": evidence.exempt_cents,
             "created_at": now,
             "expires_at": now + PAYMENT_KEPT,
         }
+        values["sealed"] = self._master.seal(evidence.content, _place(values))
         connection.execute(insert(table).values(values))
         reference = evidence.reference
         detail: dict[str, Any] = {"evidence": reference["id"], "digest": reference["digest"], "gid": gid}
@@ -179,13 +181,12 @@ class PaymentEvidences:
     def find(self, evidence_id: str) -> Kept | None:
         """The evidence of an id; None if there is none, SealBroken if it was changed where it rests."""
         with self._database.reading() as connection:
-            row = connection.execute(select(table).where(table.c.evidence_id == evidence_id)).one_or_none()
+            query = select(table).where(table.c.evidence_id == evidence_id)
+            row = connection.execute(query).mappings().one_or_none()
         if row is None:
             return None
-        content = self._master.open(row.sealed, _place(evidence_id))
-        return Kept(
-            Evidence(evidence_id, row.kind, content), row.gid, row.user_id, row.digest, row.created_at
-        )
+        evidence = Evidence(evidence_id, row["kind"], self._master.open(row["sealed"], _place(dict(row))))
+        return Kept(evidence, row["gid"], row["user_id"], row["digest"], row["created_at"])
 
 
 def new_nonce() -> str:
@@ -193,6 +194,7 @@ def new_nonce() -> str:
     return crypto.b64u(crypto.random_bytes(NONCE_BYTES))
 
 
-def _place(evidence_id: str) -> str:
-    """What the seal is bound to."""
-    return f"payment_evidence/sealed/{evidence_id}"
+def _place(row: dict[str, Any]) -> str:
+    """What the seal is bound to: whatever else the row says, apart from the digest of what is sealed."""
+    said = [f"{name}={row[name]}" for name in BOUND]
+    return "/".join(["payment_evidence/sealed", *said])

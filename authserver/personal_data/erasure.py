@@ -122,8 +122,9 @@ class Erasure:
         count = 0
         for user_id in waited:
             with self._database.writing() as connection:
-                # a cancellation that came meanwhile has taken the row
-                mine = (requests.c.user_id == user_id) & (requests.c.due_at <= clock.now())
+                # a cancellation that came meanwhile has taken the row, and whom an operator disabled waits
+                active = select(users.c.user_id).where(users.c.user_id == user_id, users.c.state == "active")
+                mine = requests.c.user_id.in_(active) & (requests.c.due_at <= clock.now())
                 if connection.execute(delete(requests).where(mine)).rowcount == 1:
                     self._erase_in(connection, user_id, "by_user")
                     count += 1

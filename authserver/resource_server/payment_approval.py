@@ -18,6 +18,10 @@ SCOPE = "payments:initiate"
 # As long as the issuer keeps the evidence: an approval pays once, and not once for each of its tokens.
 KEPT_SECONDS = 400 * 86_400
 _LONGEST = 128
+DEBTOR = "debtorAccount"
+_REQUIRED = frozenset({"instructedAmount", "creditorName", "creditorAccount"})
+# what is no part of an order
+_ABOUT = frozenset({"type", "approval", "locations", "actions"})
 
 
 class NotApproved(InsufficientScope):
@@ -40,12 +44,16 @@ class PaymentApproval:
     digest: str
     detail: Mapping[str, Any]
 
-    def covers(self, payment: Mapping[str, Any]) -> bool:
-        """Tell whether each member of `payment`, amount and payee among them, was approved just so."""
-        named = {"instructedAmount", "creditorName", "creditorAccount"}
-        return named <= payment.keys() and all(
-            name in self.detail and self.detail[name] == value for name, value in payment.items()
-        )
+    def covers(self, payment: Mapping[str, Any], *, location: str, action: str = "initiate") -> bool:
+        """Tell whether `payment`, amount and payee among its members, is just what was approved.
+
+        And whether that was for this `location`, the API's own resource identifier, and for `action`; details
+        that name none of these hold for all (RFC 9396 §2.2). The payer's account may be left out.
+        """
+        approved = {name: value for name, value in self.detail.items() if name not in _ABOUT}
+        ordered = {DEBTOR: self.detail[DEBTOR]} | dict(payment) if DEBTOR in self.detail else dict(payment)
+        fitting = _named(self.detail, "locations", location) and _named(self.detail, "actions", action)
+        return fitting and payment.keys() >= _REQUIRED and ordered == approved
 
 
 def approval_of(token: AccessToken) -> PaymentApproval:
@@ -70,6 +78,11 @@ class PaymentApprovals:
         """
         if not self._store.claim(f"payment:{approval.id}", int(self._clock()) + KEPT_SECONDS):
             raise ApprovalUsed(SCOPE)
+
+
+def _named(detail: Mapping[str, Any], member: str, wanted: str) -> bool:
+    named = detail.get(member, [wanted])
+    return isinstance(named, list | tuple) and wanted in named
 
 
 def _is_name(value: object) -> bool:

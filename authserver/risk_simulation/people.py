@@ -17,6 +17,8 @@ BEHIND_EXITS = 3
 NIGHT_WORKERS = 4
 COMMUTERS = 60
 TRAVELLERS = 25
+# networks that come out where their user need not be
+ELSEWHERE = frozenset({"exit", "mobile"})
 
 
 @dataclass
@@ -107,14 +109,18 @@ def sign_ins(rng: Random, person: Person, begins: int, days: int) -> list[Attemp
 
 
 def _told_apart(attempts: list[Attempt]) -> list[Attempt]:
-    """Without those that no body could have made: nobody is in two cities within the hours between them."""
+    """Without those that no body could have made: nobody is in two cities within the hours between them.
+
+    Exits and phones, which come out elsewhere, and networks that no database places tell nothing of a body.
+    """
     kept: list[Attempt] = []
+    last: Attempt | None = None
     for attempt in attempts:
-        before = kept[-1].place if kept else attempt.place
-        by_exit = "exit" in before.network + attempt.place.network
-        moved = before.country != attempt.place.country and not by_exit
-        if not moved or not before.country or attempt.at - kept[-1].at > DAY:
-            kept.append(attempt)
+        if attempt.place.country and not ELSEWHERE.intersection(attempt.place.wide.split("/")):
+            if last and last.place.country != attempt.place.country and attempt.at - last.at <= DAY:
+                continue
+            last = attempt
+        kept.append(attempt)
     return kept
 
 

@@ -45,7 +45,10 @@ class Contacts:
 
         No code and no link that was sent, or still waits to be, counts any more.
         """
-        address, version = email_of(email), raise_version(connection, "users")
+        address = email_of(email)
+        # first, as where a link is used
+        Links.end_in(connection, user_id)
+        version = raise_version(connection, "users")
         taken = (users.c.email == address) & (users.c.user_id != user_id)
         if connection.execute(select(users.c.user_id).where(taken)).first() is not None:
             raise NotDone("There is a user of this e-mail address already.")
@@ -63,6 +66,7 @@ class Contacts:
         """Text messages go to this number from now on, or nowhere; Invalid if it can be none."""
         number = None if phone is None else phone_of(phone)
         with self._database.writing() as connection:
+            Links.end_in(connection, user_id)
             version = raise_version(connection, "users")
             self._before_in(connection, user_id, users.c.phone)
             values = {"phone": number, "version": version}
@@ -85,4 +89,3 @@ class Contacts:
         connection.execute(update(codes).where(live).values(ended_at=clock.now()))
         waiting = (outbox.c.user_id == user_id) & outbox.c.template.in_(SECRETS)
         connection.execute(delete(outbox).where(waiting))
-        Links.end_in(connection, user_id)

@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ from authserver.resource_server import (
 from authserver.resource_server.flask import current_token, install_error_handler, require_token
 from authserver.resource_server.replay.sqlite import SqliteReplayStore
 
-from .ledger import Answer, ApprovalBound, InProgress, KeyReused, Ledger, Request, Turn, UnknownPayment
+from .ledger import Answer, ApprovalBound, InProgress, KeyReused, Ledger, Request, UnknownPayment
 from .payment import InvalidBody, Payment, Refund, as_approved, fingerprint, read_payment, read_refund
 from .settings import Settings
 
@@ -104,31 +105,26 @@ def serve_payments(
         token = current_token()
         payment = judge(read_payment(_json_body()), token, settings.audience)
         approval = approval_of(token) if _of_person(token) else None
-        if approval is not None and payment.money.minor > settings.step_up_over:
-            # RFC 9470: for so much money the person has signed in a moment ago, and not by a password alone
+        much = approval is not None and payment.money.minor > settings.step_up_over
+        if much and not ledger.knows(_once(payment, approval)):
+            # RFC 9470: for so much money the person has signed in a moment ago, and not by a password alone;
+            # who asks again what became of the payment moves none
             settings.step_up.check(token)
         turn = ledger.begin(_once(payment, approval))
         if isinstance(turn, Answer):
             return _repeated(_created(turn))
-        if not _use(approvals, approval, turn):
-            return _answered(ledger.refuse(turn, USED))
+        # Who comes with another approval goes on with the payment for which the bank may have been asked.
+        payment = replace(payment, debtor_iban=turn.request.debtor_iban)
         try:
+            if approval is not None and not turn.ready:
+                approvals.use(approval)
+                ledger.ready(turn)
             bank(turn.resource_id, payment)
         except Exception:
             # Nobody knows whether the bank acted: the next attempt asks it again under the same id.
             ledger.give_back(turn)
             raise
         return _created(ledger.record_payment(turn, payment, token.subject))
-
-
-def _use(approvals: PaymentApprovals, approval: PaymentApproval | None, turn: Turn) -> bool:
-    """Use the approval up in the first attempt at its payment; later ones go on with it."""
-    try:
-        if approval is not None and turn.attempt == 1:
-            approvals.use(approval)
-    except ApprovalUsed:
-        return False
-    return True
 
 
 def serve_refunds(app: Flask, ledger: Ledger, validator: TokenValidator) -> None:
@@ -213,13 +209,13 @@ def _once(order: Payment | Refund, approval: PaymentApproval | None = None) -> R
     if KEY.fullmatch(key) is None:
         raise InvalidBody("Idempotency-Key is 1 to 128 letters, digits or ._~-")
     token = current_token()
-    return Request(token.client_id, key, fingerprint(order, token.subject), approval.id if approval else None)
+    meant = fingerprint(order, token.subject)
+    debtor = order.debtor_iban if isinstance(order, Payment) else None
+    return Request(token.client_id, key, meant, approval.id if approval else None, debtor)
 
 
 def _created(answer: Answer) -> Response:
     response = _answered(answer)
-    if answer.status != 201:
-        return response
     response.headers["Location"] = url_for("read_one", payment_id=answer.body["id"])
     return response
 
@@ -265,9 +261,6 @@ REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     ApprovalBound: (403, "insufficient_scope", ApprovalUsed.description),
     UnknownPayment: (404, "not_found", "There is no such payment"),
 }
-
-
-USED = Answer(403, {"error": "insufficient_scope", "error_description": ApprovalUsed.description})
 
 
 def _refused(status: int, error: str, description: str) -> Response:

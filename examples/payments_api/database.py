@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-_BUSY_SECONDS = 2.0
+_BUSY_SECONDS = 5.0
 
 
 class Database:

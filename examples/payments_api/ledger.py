@@ -7,7 +7,7 @@ workers agree; whatever must happen once is one statement whose row count is the
 import json
 import secrets
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
 from typing import Any
@@ -26,13 +26,16 @@ CREATE TABLE IF NOT EXISTS refund (
 CREATE TABLE IF NOT EXISTS request (
     client_id TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, resource_id TEXT NOT NULL,
     attempt INTEGER NOT NULL, since REAL NOT NULL, status INTEGER, body TEXT,
-    PRIMARY KEY (client_id, key));
+    debtor_iban TEXT, ready INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (client_id, key));
 CREATE INDEX IF NOT EXISTS request_since ON request (since);
 CREATE TABLE IF NOT EXISTS approval (id TEXT PRIMARY KEY, client_id TEXT NOT NULL, key TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS approval_key ON approval (client_id, key);
 """
 # What a file of an earlier version lacks.
-_ADDED = ("bic", "remittance", "debtor_iban", "subject")
+_ADDED = {
+    "payment": ("bic TEXT", "remittance TEXT", "debtor_iban TEXT", "subject TEXT"),
+    "request": ("debtor_iban TEXT", "ready INTEGER NOT NULL DEFAULT 0"),
+}
 # An approval pays once and not once a day: its request is remembered for good.
 _FORGET = """DELETE FROM request WHERE rowid IN (SELECT rowid FROM request WHERE since < ? AND NOT EXISTS (
     SELECT 1 FROM approval a WHERE a.client_id = request.client_id AND a.key = request.key) LIMIT 100)"""
@@ -65,13 +68,15 @@ class UnknownPayment(Exception):
 class Request:
     """A request that must happen once: who asks, under which key, for what.
 
-    `approval` names a person's approval, which is for one key alone; None for a client by itself.
+    `approval` names a person's approval, which is for one key alone; None for a client by itself. The
+    account to pay from is the payer's: two approvals of one request may differ in it.
     """
 
     client_id: str
     key: str
     fingerprint: str
     approval: str | None = None
+    debtor_iban: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Turn:
-    """The right to work on a request, for 60 seconds; `resource_id` is the same in every attempt."""
+    """The right to work on a request, for 60 seconds; `resource_id` is the same in every attempt.
+
+    `ready` if its approval is used up: the bank may have been asked, and `request` has the account for that.
+    """
 
     request: Request
     resource_id: str
     attempt: int
+    ready: bool
 
 
 class Ledger:
@@ -97,10 +106,11 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _SCHEMA)
         with self._database.transaction() as db:
-            there = {row["name"] for row in db.execute("PRAGMA table_info (payment)")}
-            for column in _ADDED:
-                if column not in there:
-                    db.execute(f"ALTER TABLE payment ADD COLUMN {column} TEXT")
+            for table, columns in _ADDED.items():
+                there = {row["name"] for row in db.execute(f"PRAGMA table_info ({table})")}
+                for column in columns:
+                    if column.split()[0] not in there:
+                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             if "gid" in {row["name"] for row in db.execute("PRAGMA table_info (approval)")}:
                 db.execute("ALTER TABLE approval RENAME COLUMN gid TO id")
 
@@ -118,9 +128,12 @@ class Ledger:
             row = db.execute("SELECT * FROM request WHERE client_id = ? AND key = ?", who).fetchone()
             if row is None:
                 _bind(db, request)
-                turn = Turn(request, secrets.token_urlsafe(16), 1)
+                turn = Turn(request, secrets.token_urlsafe(16), 1, request.approval is None)
                 values = (*who, request.fingerprint, turn.resource_id, 1, now)
-                db.execute("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", values)
+                more = (request.debtor_iban, turn.ready)
+                db.execute(
+                    "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)", (*values, *more)
+                )
                 return turn
             if row["fingerprint"] != request.fingerprint:
                 raise KeyReused
@@ -130,16 +143,20 @@ class Ledger:
             if row["since"] > now - _LEASE_SECONDS:
                 raise InProgress
             # Whoever had the turn has died: the next one goes on under the same resource id.
-            turn = Turn(request, row["resource_id"], row["attempt"] + 1)
-            sql = "UPDATE request SET attempt = ?, since = ? WHERE client_id = ? AND key = ?"
-            db.execute(sql, (turn.attempt, now, *who))
+            if row["ready"]:
+                request = replace(request, debtor_iban=row["debtor_iban"])
+            ready = bool(row["ready"]) or request.approval is None
+            turn = Turn(request, row["resource_id"], row["attempt"] + 1, ready)
+            sql = "UPDATE request SET attempt = ?, since = ?, debtor_iban = ?, ready = ?"
+            changed = (turn.attempt, now, request.debtor_iban, ready)
+            db.execute(sql + " WHERE client_id = ? AND key = ?", (*changed, *who))
             return turn
 
-    def refuse(self, turn: Turn, answer: Answer) -> Answer:
-        """Let `answer` be what this request is told for good, and return it."""
+    def ready(self, turn: Turn) -> None:
+        """Let later attempts go on with this payment: its approval is used up; InProgress if overtaken."""
         with self._database.transaction() as db:
             _hold(db, turn)
-            return _answer(db, turn, answer)
+            db.execute("UPDATE request SET ready = 1" + _TURN, _whose(turn))
 
     def give_back(self, turn: Turn) -> None:
         """Let the next attempt at the request begin at once, after this one failed."""
@@ -196,6 +213,12 @@ class Ledger:
             **payment.as_json(),
             "refundedAmount": refunded.as_json(),
         }
+
+    def knows(self, request: Request) -> bool:
+        """Tell whether the request was begun under its key with this very approval."""
+        with self._database.connection() as db:
+            sql = "SELECT 1 FROM approval WHERE id = ? AND client_id = ? AND key = ?"
+            return db.execute(sql, (request.approval, request.client_id, request.key)).fetchone() is not None
 
 
 def _check_bound(db: sqlite3.Connection, request: Request) -> None:

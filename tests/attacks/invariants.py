@@ -22,17 +22,21 @@ from authserver.db import table_of
 from authserver.ip_allowlist import parse_address
 from authserver.models.authorization import Authorization, AuthorizationCode, Interaction
 from authserver.models.client import Client, ClientSecret, ResourceServer
+from authserver.models.factor import RecoveryCode, TotpSecret
 from authserver.models.grant import Grant
 from authserver.models.logout import LogoutDelivery
 from authserver.models.network import ClientNetwork
 from authserver.models.partner import ClientRegistration, InitialAccessToken
-from authserver.models.person import EmailChange, ErasureRequest
+from authserver.models.payment_evidence import PaymentEvidence
+from authserver.models.person import EmailChange, ErasureRequest, PersonKey
 from authserver.models.replay import Replay
 from authserver.models.scope import RateTier, Scope
 from authserver.models.session import Session
+from authserver.models.sign_in import TrustedDevice
 from authserver.models.signing_key import SigningKey
 from authserver.models.token import RefreshToken, Revocation
-from authserver.models.user import User, UserLink
+from authserver.models.user import PastPassword, User, UserLink
+from authserver.models.webauthn import WebauthnCredential
 from authserver.services import Services
 
 from .browsers import answer, forms, parsed
@@ -43,7 +47,8 @@ STATE = [
     for model in (
         Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
         User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
-        LogoutDelivery, EmailChange, ErasureRequest,
+        LogoutDelivery, EmailChange, ErasureRequest, TotpSecret, RecoveryCode, WebauthnCredential,
+        TrustedDevice, PastPassword, PersonKey, PaymentEvidence,
         InitialAccessToken, ClientRegistration,
     )
 ]  # fmt: skip

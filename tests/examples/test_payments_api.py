@@ -22,7 +22,7 @@ from resource_server.fake_issuer import FakeIssuer, Reply, Seen
 from resource_server.signing import claims
 from werkzeug.test import Client, TestResponse
 
-from authserver.resource_server import PaymentApproval, PaymentApprovals
+from authserver.resource_server import ApprovalUsed, PaymentApproval, PaymentApprovals, Unavailable
 from authserver.resource_server.replay.sqlite import SqliteReplayStore
 from examples.payments_api.app import create_app
 from examples.payments_api.payments_client import step_up_of
@@ -638,6 +638,46 @@ def test_an_approval_that_was_used_elsewhere_pays_nothing_here_and_never_will(
         refused = post(client, persons_token(issuer))
         assert (refused.status_code, refused.json["error"]) == (403, "insufficient_scope")
     assert count(settings, "payment") == 0
+    # another approval of the same order pays it
+    assert post(client, persons_token(issuer, 2)).status_code == 201
+
+
+def test_an_attempt_that_ended_before_its_approval_was_used_up_leaves_that_to_the_next(
+    client: Client, issuer: Issuer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteReplayStore, "claim", lambda *_: (_ for _ in ()).throw(Unavailable()))
+        assert post(client, persons_token(issuer)).status_code == 503
+    # at once, and not after the lease
+    assert post(client, persons_token(issuer)).status_code == 201
+    store = SqliteReplayStore(settings.database.with_name("approvals.db"))
+    with pytest.raises(ApprovalUsed):
+        PaymentApprovals(store).use(PaymentApproval("evidence-1", "digest-1", {}))
+    store.close()
+
+
+@pytest.mark.parametrize("bank_asked", [True, False])
+def test_a_second_approval_never_asks_the_bank_for_another_account_under_the_same_id(
+    settings: Settings, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, bank_asked: bool
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def shaky_bank(payment_id: str, payment: Any) -> None:
+        asked.append((payment_id, payment.debtor_iban))
+        if bank_asked and len(asked) == 1:
+            raise OSError("the line is cut")
+
+    client = Client(create_app(settings, bank=shaky_bank))
+    named = {"id": "evidence-2", "digest": "digest-2"}
+    elsewhere = [approved(debtorAccount={"iban": ORDERED_IBAN}, approval=named)]
+    with monkeypatch.context() as patch:
+        if not bank_asked:
+            patch.setattr(SqliteReplayStore, "claim", lambda *_: (_ for _ in ()).throw(Unavailable()))
+        assert post(client, persons_token(issuer)).status_code == (500 if bank_asked else 503)
+    made = post(client, persons_token(issuer, 2, authorization_details=elsewhere))
+    account = DEBTOR if bank_asked else ORDERED_IBAN
+    assert (made.status_code, made.json["debtorAccount"]) == (201, {"iban": account})
+    assert set(asked) == {(made.json["id"], account)}
 
 
 def test_much_money_takes_a_person_who_has_just_proved_who_they_are(
@@ -658,7 +698,13 @@ def test_much_money_takes_a_person_who_has_just_proved_who_they_are(
         assert step_up_of(challenge) == {"acr_values": f"phr {strong}", "max_age": "300"}
     assert count(settings, "approval") == 0
     # the same approval pays once the person has done so, and little money always
-    assert post(client, persons_token(issuer, acr=strong, auth_time=now)).status_code == 201
+    made = post(client, persons_token(issuer, acr=strong, auth_time=now))
+    assert made.status_code == 201
+    # who asks later what became of it is told; under another key it were another payment
+    later = persons_token(issuer, acr=strong, auth_time=now - 400)
+    again = post(client, later)
+    assert (again.status_code, again.json) == (201, made.json)
+    assert post(client, later, key="key-of-another").status_code == 401
     small = {"instructedAmount": {"amount": "10.00", "currency": "EUR"}}
     named = approved(**small, approval={"id": "evidence-2", "digest": "x"})
     token = persons_token(issuer, 2, authorization_details=[named])

@@ -12,12 +12,14 @@ from plugins.app import ISSUER
 from plugins.people import add_user
 from sqlalchemy import func, select
 
+from authserver import crypto
 from authserver.db import table_of
 from authserver.login.session_view import Login
-from authserver.models.authorization import Authorization
+from authserver.models.authorization import Authorization, AuthorizationCode
 from authserver.models.session import Session
 from authserver.oauth.authorization_request import AuthorizationRequest
 
+codes = table_of(AuthorizationCode)
 ROUNDS = 8
 SESSIONS = 19
 REQUEST = AuthorizationRequest(
@@ -44,7 +46,9 @@ def allow_everywhere(asking: Asking, user_id: str, sessions: int = SESSIONS) -> 
             session = services.sessions.read(cookie)
             assert session is not None
             for _ in range(2):
-                services.authorizations.complete_in(connection, REQUEST, session, grant_id, None)
+                made = services.authorizations.complete_in(connection, REQUEST, session, grant_id, None)
+                kept = select(codes.c.gid).where(codes.c.digest == crypto.digest(made.code))
+                assert connection.execute(kept).scalar_one() == made.gid
     return cookies
 
 

@@ -168,6 +168,21 @@ def test_a_wish_waits_a_week_and_can_be_taken_back(
     assert len(asking.events("user.erasure.cancelled")) == 1
 
 
+def test_whom_an_operator_disables_while_wishes_are_carried_out_is_not_erased(
+    asking: Asking, lived: Browser, moving_clock: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, alice = asking.world.services, asking.alice
+    services.erasure.request(services.sessions.list(alice)[0])
+    moving_clock.walk(WAIT_SECONDS)
+    # read before the operator came
+    read = select(table_of(User).c.user_id).where(table_of(User).c.user_id == alice)
+    monkeypatch.setattr(services.erasure, "_waited", lambda: read)
+    services.users.disable(alice)
+    assert services.erasure.carry_out() == 0
+    assert services.users.must(alice).state == "disabled"
+    assert services.erasure.due_at(alice) is not None
+
+
 def test_a_wish_that_was_not_taken_back_is_carried_out_by_a_job_and_told_once(
     asking: Asking, lived: Browser, moving_clock: Moving
 ) -> None:

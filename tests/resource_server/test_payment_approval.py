@@ -29,6 +29,7 @@ DETAIL: dict[str, Any] = {
     "debtorAccount": {"iban": "GB29NWBK60161331926819"},
     "approval": {"id": "e1", "digest": "d1"},
 }
+HERE = "https://api.example/payments"
 ORDER = {name: DETAIL[name] for name in ("instructedAmount", "creditorName", "creditorAccount")}
 
 
@@ -100,16 +101,40 @@ def test_a_token_without_one_named_approval_approves_nothing(details: list[dict[
 
 def test_it_covers_the_payment_that_was_approved_and_no_other() -> None:
     approval = approval_of(token(DETAIL))
-    assert approval.covers(ORDER)
+    assert approval.covers(ORDER, location=HERE)
+    assert approval.covers(ORDER | {"debtorAccount": DETAIL["debtorAccount"]}, location=HERE)
     for other in (
         ORDER | {"instructedAmount": {"amount": "12.31", "currency": "EUR"}},
         ORDER | {"creditorName": "Thief"},
         ORDER | {"creditorAccount": {"iban": "GB29NWBK60161331926819"}},
         ORDER | {"remittanceInformationUnstructured": "more"},
+        ORDER | {"debtorAccount": {"iban": "DE89370400440532013000"}},
         {"creditorName": "Corner shop"},
         {},
     ):
-        assert not approval.covers(other), other
+        assert not approval.covers(other, location=HERE), other
+
+
+@pytest.mark.spec("RFC 9396", "2.2")
+@pytest.mark.parametrize(
+    ("more", "covered"),
+    [
+        ({"locations": [HERE, "https://other.example"], "actions": ["status", "initiate"]}, True),
+        ({"locations": ["https://other.example"]}, False),
+        ({"locations": []}, False),
+        ({"locations": HERE}, False),
+        ({"actions": ["status"]}, False),
+        ({"actions": None}, False),
+        # what was approved with it and is not ordered
+        ({"remittanceInformationUnstructured": "Order 7"}, False),
+        ({"requestedExecutionDate": "2030-01-01"}, False),
+    ],
+)
+def test_it_covers_a_payment_for_the_place_and_action_that_were_approved(
+    more: dict[str, Any], covered: bool
+) -> None:
+    approval = approval_of(token(DETAIL | more))
+    assert approval.covers(ORDER, location=HERE) is covered
 
 
 @pytest.mark.spec("RFC 9470", "3")

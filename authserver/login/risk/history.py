@@ -6,7 +6,7 @@ An empty text, or None, is what nobody could tell; it is never read as "as usual
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 # what the browser's cookie says: none was sent, it is the person's and whole, or it is not what it claims
@@ -69,8 +69,6 @@ class History:
 
     def with_(self, attempt: Attempt, most: int) -> History:
         """This history once ``attempt`` was completed, cut at ``most``."""
-        place = replace(attempt.place, anonymising=None)
-        done = Past(
-            attempt.at, place, attempt.agent, attempt.client, attempt.amount, attempt.device == "known"
-        )
+        known = attempt.device == "known"
+        done = Past(attempt.at, attempt.place, attempt.agent, attempt.client, attempt.amount, known)
         return History((done, *self.past[: most - 1]))

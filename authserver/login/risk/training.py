@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import select
 
 from ...db import Database, table_of
 from ...models.sign_in import SignIn
 from .history import History
-from .rows import attempt_of
+from .rows import attempt_of, past_of
 from .signals import Signals, observe
 
 table = table_of(SignIn)
@@ -20,7 +22,7 @@ MOST_PAST = 50
 
 def sign_ins(database: Database) -> Iterator[Signals]:
     """The signals of every completed sign-in as they were then, person by person, each in order."""
-    person, history = "", History()
+    person, before = "", deque[Any](maxlen=MOST_PAST)
     after: tuple[str, int, str] = ("", 0, "")
     while True:
         key = (table.c.user_id, table.c.at, table.c.id)
@@ -34,10 +36,10 @@ def sign_ins(database: Database) -> Iterator[Signals]:
             rows = connection.execute(query).all()
         for row in rows:
             if row.user_id != person:
-                person, history = row.user_id, History()
-            attempt = attempt_of(row)
-            yield observe(attempt, history)
-            history = history.with_(attempt, MOST_PAST)
+                person, before = row.user_id, deque(maxlen=MOST_PAST)
+            # read as they are when a sign-in is judged: amounts in its currency alone
+            yield observe(attempt_of(row), History(tuple(past_of(one, {}, row.currency) for one in before)))
+            before.appendleft(row)
         if len(rows) < BATCH:
             return
         after = (rows[-1].user_id, rows[-1].at, rows[-1].id)

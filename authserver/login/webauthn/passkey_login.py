@@ -15,6 +15,7 @@ from ..limits import LoginLimits
 from ..password_login import Browser
 from ..session import Sessions
 from ..session_view import Login
+from ..staff import UnusedAccounts
 from .assertions import Assertion, Assertions
 from .challenges import Ceremony, Purpose
 from .refusal import Refused
@@ -33,12 +34,14 @@ class PasskeyLogin:
         sessions: Sessions,
         limits: LoginLimits,
         audit: Audit,
+        unused: UnusedAccounts,
     ) -> None:
         self._database = database
         self._assertions = assertions
         self._sessions = sessions
         self._limits = limits
         self._audit = audit
+        self._unused = unused
         self._attempts = Attempts(database)
 
     def attempt(self, answer: str, holder: str, browser: Browser, known: KnownDevice) -> str | None:
@@ -51,6 +54,8 @@ class PasskeyLogin:
         if assertion is None:
             return None
         try:
+            if self._unused.refused(assertion.user_id):
+                raise Refused("unused", assertion.user_id)
             cookie = self._start(assertion, browser, known(assertion.user_id, browser))
         except Refused as refused:
             self._assertions.rejected(ceremony, refused)
