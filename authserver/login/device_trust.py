@@ -1,12 +1,14 @@
-"""Devices that a person is known by: a signed cookie in the browser, a row for each person who uses it.
+"""Devices that a person is known by: a signed cookie in the browser, in it a token for each who uses it.
 
-The cookie proves nothing about who sits there: it spares questions that a strange device would raise, and
-never one that policy asks, a payment's least of all. It is dead after a new password, once it was revoked,
-with any bit changed, for another person, and in a browser of another kind.
+Each person's token is made when they first sign in there: by what somebody else left in the browser, and kept
+a copy of, they are never known. The cookie proves nothing about who sits there: it spares questions that a
+strange device would raise, and never one that policy asks, a payment's least of all. It is dead after a new
+password, once it was revoked, with any bit changed, for another person, and in a browser of another kind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +26,12 @@ table = table_of(TrustedDevice)
 TAG_PURPOSE, ROW_PURPOSE = "device.tag", "device.row"
 TOKEN_LENGTH = 43
 TAG_BYTES = 16
-MOST_LENGTH = 200
+MOST_LENGTH = 1000
 DAY = 86_400
 # of one person; the one seen longest ago makes room
 MOST = 30
+# in one browser; the one who was there longest ago makes room
+MOST_PEOPLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,9 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cookie:
+class _Token:
     kid: str
-    token: str
+    value: str
 
 
 class DeviceTrust:
@@ -60,11 +64,12 @@ class DeviceTrust:
         """What the cookie says of this person; ``mismatch`` if it is not theirs, or not what it was."""
         if not cookie:
             return "none"
-        found = self._parse(cookie)
-        if found is None:
+        tokens = self._parse(cookie)
+        if not tokens:
             return "mismatch"
         with self._database.reading() as connection:
-            row = self._row_in(connection, user_id, found)
+            rows = self._rows_in(connection, user_id, tokens)
+        row = next(iter(rows.values()), None)
         if row is None or row.revoked_at is not None:
             return "mismatch"
         if row.expires_at <= clock.now():
@@ -72,31 +77,29 @@ class DeviceTrust:
         return "known" if kind_of(row.user_agent) == kind_of(user_agent) else "mismatch"
 
     def remember_in(self, connection: Connection, user_id: str, cookie: str | None, user_agent: str) -> str:
-        """The cookie by which this browser is known for the person from now on.
-
-        One that several people use keeps its token: each of them has a row of their own.
-        """
-        now, found = clock.now(), self._parse(cookie or "")
-        row = None if found is None else self._row_in(connection, user_id, found)
-        if found is not None and row is not None and self._usable(row, user_agent, now):
+        """The cookie by which the browser is known for the person from now on, and still for others there."""
+        now, tokens = clock.now(), self._parse(cookie or "")
+        rows = self._rows_in(connection, user_id, tokens) if tokens else {}
+        others = [token for token in tokens if token not in rows]
+        for token, row in rows.items():
+            if not self._usable(row, user_agent, now):
+                continue
             same = (table.c.digest == row.digest) & table.c.revoked_at.is_(None)
             values = {"last_seen_at": now, "expires_at": now + self.lifetime, "user_agent": user_agent[:256]}
             if connection.execute(update(table).where(same).values(values)).rowcount == 1:
-                return self._cookie(found)
-        if found is None or row is not None:
-            found = _Cookie(self._master.active, crypto.random_token())
-        self._add_in(connection, user_id, found, user_agent)
-        return self._cookie(found)
+                return self._cookie([token, *others])
+        token = _Token(self._master.active, crypto.random_token())
+        self._add_in(connection, user_id, token, user_agent)
+        return self._cookie([token, *others])
 
     def list(self, user_id: str, cookie: str | None) -> list[Device]:
         """The devices that the person is known by, the one seen last first."""
-        found = self._parse(cookie or "")
-        here = None if found is None else self._digest(user_id, found)
+        here = [self._digest(user_id, token) for token in self._parse(cookie or "")]
         with self._database.reading() as connection:
             query = select(table).where(_live(user_id)).order_by(table.c.last_seen_at.desc()).limit(MOST)
             rows = connection.execute(query).all()
         return [
-            Device(row.device_id, row.user_agent, row.created_at, row.last_seen_at, row.digest == here)
+            Device(row.device_id, row.user_agent, row.created_at, row.last_seen_at, row.digest in here)
             for row in rows
         ]
 
@@ -115,7 +118,7 @@ class DeviceTrust:
         """The person is known by no device."""
         connection.execute(update(table).where(_live(user_id)).values(revoked_at=clock.now()))
 
-    def _add_in(self, connection: Connection, user_id: str, found: _Cookie, user_agent: str) -> None:
+    def _add_in(self, connection: Connection, user_id: str, token: _Token, user_agent: str) -> None:
         now, device_id = clock.now(), crypto.identifier()
         seen = select(table.c.digest).where(_live(user_id)).order_by(table.c.last_seen_at.desc())
         # SQLite has no OFFSET without LIMIT
@@ -123,7 +126,7 @@ class DeviceTrust:
         if crowded:
             connection.execute(update(table).where(table.c.digest.in_(crowded)).values(revoked_at=now))
         values = {
-            "digest": self._digest(user_id, found),
+            "digest": self._digest(user_id, token),
             "device_id": device_id,
             "user_id": user_id,
             "user_agent": user_agent[:256],
@@ -141,30 +144,38 @@ class DeviceTrust:
             row.revoked_at is None and row.expires_at > now and kind_of(row.user_agent) == kind_of(user_agent)
         )
 
-    def _row_in(self, connection: Connection, user_id: str, found: _Cookie) -> Any:
-        query = select(table).where(table.c.digest == self._digest(user_id, found))
-        return connection.execute(query).one_or_none()
+    def _rows_in(self, connection: Connection, user_id: str, tokens: Sequence[_Token]) -> dict[_Token, Any]:
+        """The person's rows for these tokens, those that were not revoked first."""
+        named = {self._digest(user_id, token): token for token in tokens}
+        query = select(table).where(table.c.digest.in_(named))
+        rows = connection.execute(query).all()
+        return {named[row.digest]: row for row in sorted(rows, key=lambda row: row.revoked_at is not None)}
 
-    def _digest(self, user_id: str, found: _Cookie) -> bytes:
-        """The key of the row: a MAC that binds the cookie to the person."""
-        key = self._master.derive(ROW_PURPOSE, found.kid)
-        return crypto.mac(key, found.token.encode(), user_id.encode())
+    def _digest(self, user_id: str, token: _Token) -> bytes:
+        """The key of the row: a MAC that binds the token to the person."""
+        key = self._master.derive(ROW_PURPOSE, token.kid)
+        return crypto.mac(key, token.value.encode(), user_id.encode())
 
-    def _cookie(self, found: _Cookie) -> str:
-        return f"{found.kid}.{found.token}.{crypto.b64u(self._tag(found))}"
+    def _cookie(self, tokens: Sequence[_Token]) -> str:
+        signed = (f"{token.kid}.{token.value}.{crypto.b64u(self._tag(token))}" for token in tokens)
+        return "~".join(list(signed)[:MOST_PEOPLE])
 
-    def _tag(self, found: _Cookie) -> bytes:
-        return crypto.mac(self._master.derive(TAG_PURPOSE, found.kid), found.token.encode())[:TAG_BYTES]
+    def _tag(self, token: _Token) -> bytes:
+        return crypto.mac(self._master.derive(TAG_PURPOSE, token.kid), token.value.encode())[:TAG_BYTES]
 
-    def _parse(self, cookie: str) -> _Cookie | None:
-        """What a cookie of this server holds; None for every other."""
-        kid, _, rest = cookie[:MOST_LENGTH].partition(".")
-        token, _, tag = rest.partition(".")
-        if kid not in self._master.keys or len(token) != TOKEN_LENGTH or not token.isascii():
+    def _parse(self, cookie: str) -> Sequence[_Token]:
+        """The tokens of this server that a cookie holds; none if any of it is another's."""
+        tokens = [self._token(one) for one in cookie[:MOST_LENGTH].split("~")[:MOST_PEOPLE]]
+        return [token for token in tokens if token is not None] if None not in tokens else []
+
+    def _token(self, text: str) -> _Token | None:
+        kid, _, rest = text.partition(".")
+        value, _, tag = rest.partition(".")
+        if kid not in self._master.keys or len(value) != TOKEN_LENGTH or not value.isascii():
             return None
-        found = _Cookie(kid, token)
+        token = _Token(kid, value)
         try:
-            return found if crypto.equal(crypto.b64u_decode(tag), self._tag(found)) else None
+            return token if crypto.equal(crypto.b64u_decode(tag), self._tag(token)) else None
         except ValueError:
             return None
 

@@ -209,16 +209,30 @@ def test_a_new_password_forgets_every_device(world: World) -> None:
     assert world.services.device_trust.state(user_id(world), cookie, FIREFOX) == "mismatch"
 
 
-def test_a_device_of_two_people_is_known_to_both(world: World, moving_clock: Moving) -> None:
-    add_user(world.services, "bob")
-    held = at_home(world)
-    cookie = held.cookie("device")
-    shared = stranger(world, cookie)
-    assert sign_in(shared, "bob").status_code == 303
-    token = str(shared.cookie("device"))
-    trust = world.services.device_trust
-    assert trust.state(user_id(world), token, FIREFOX) == "known"
-    assert trust.state(user_id(world, "bob"), token, FIREFOX) == "known"
+def test_a_device_of_some_people_is_known_to_each_by_a_token_of_their_own(
+    world: World, moving_clock: Moving
+) -> None:
+    trust, names = world.services.device_trust, ["alice", "bob", "carol", "dora", "emil"]
+    for name in names[1:]:
+        add_user(world.services, name)
+    left = cookie = at_home(world).cookie("device")
+    for name in names[1:]:
+        moving_clock.walk(60)
+        shared = stranger(world, cookie)
+        assert sign_in(shared, name).status_code == 303
+        cookie = shared.cookie("device")
+        # who was there before, and kept what the browser held then, knows nothing by it of who came later
+        assert trust.state(user_id(world, name), left, FIREFOX) == "mismatch"
+        left = cookie
+        known = [trust.state(user_id(world, one), cookie, FIREFOX) for one in names[: names.index(name) + 1]]
+        assert known[-4:] == ["known"] * len(known[-4:])
+    # the fifth makes the one go who was there longest ago
+    assert known[0] == "mismatch"
+    again = stranger(world, cookie)
+    assert sign_in(again, "bob").status_code == 303
+    assert sorted(str(again.cookie("device")).split("~")) == sorted(str(cookie).split("~"))
+    (device,) = trust.list(user_id(world, "bob"), again.cookie("device"))
+    assert device.here
 
 
 def test_a_device_that_was_revoked_gets_a_new_cookie_once_its_person_signs_in_there(world: World) -> None:

@@ -77,7 +77,7 @@ def device_cookies(run: Run) -> None:
     give_apps(services)
     cookie = str(_at_home(run).cookie("device"))
     kid, token, tag = cookie.split(".")
-    flipped = b64u(bytes([b64u_decode(tag)[-1] ^ 1]) + b64u_decode(tag)[1:])
+    flipped = b64u(bytes([b64u_decode(tag)[0] ^ 1]) + b64u_decode(tag)[1:])
     whose = [
         ("bob", _thief(run, cookie)),
         ("alice", _thief(run, cookie, "203.0.113.200", CHROME)),
