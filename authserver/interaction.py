@@ -193,7 +193,7 @@ def _more(request: AuthorizationRequest, session: LoggedIn, person: Person, want
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE, "new_device")
     if acr.reaches(session.acr, wanted):
-        return Next(Step.CHANGE_PASSWORD, "breached") if session.change_password else None
+        return Next(Step.CHANGE_PASSWORD, "password_due") if session.change_password else None
     # a factor is added by who has proved all that they have
     proved = acr.reaches(session.acr, person.highest)
     return Next(Step.ENROL if proved else Step.MFA, "acr", acr=wanted)

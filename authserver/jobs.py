@@ -78,9 +78,10 @@ class Jobs:
         for thread in self._threads:
             thread.join(timeout=5)
         try:
+            self._services.risk.settle()
             leases.give_back(self._database, leases.holder())
         except Unavailable:
-            log.warning("leases were not given back; they end by themselves")
+            log.warning("refusals were not written, or leases not given back; these end by themselves")
 
     def run_due(self) -> None:
         """Every job that is due, and whose lease this process has, ran once; none that calls others.

@@ -33,7 +33,7 @@ class LoginSettings(Appearance):
     # certificates that vouch for authenticators: a PEM file
     attestation_roots: Path | None = None
 
-    # rules of who must prove how much (docs/second-factors.md): a TOML file
+    # rules of who must prove how much (docs/configuration.md): a TOML file
     factor_policy: Path | None = None
 
     # adaptive authentication (docs/risk.md): places by address (MaxMind's format), anonymising networks (one

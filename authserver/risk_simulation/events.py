@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import Invalid
 from ..login.risk.history import Attempt, History, Place
-from .stream import HONEST, MOST_PAST, LabelledAttempt
+from .stream import HONEST, LabelledAttempt
 
 PLACE = {
     "network": str,
@@ -52,7 +52,7 @@ def read_events(path: Path) -> Iterator[LabelledAttempt]:
             latest, history = attempt.at, histories.get(person, History())
             yield LabelledAttempt(person, label, attempt, history)
             if label == HONEST:
-                histories[person] = history.with_(attempt, MOST_PAST)
+                histories[person] = history.with_(attempt)
 
 
 def _attempt(told: dict[str, Any]) -> Attempt:

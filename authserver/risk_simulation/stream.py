@@ -25,14 +25,12 @@ ATTACKERS: dict[str, attackers.Attack] = {
     "night_proxy": attackers.night_proxy,
     "exit_cookie": attackers.exit_cookie,
 }
-# what those who shaped rules and model had in mind; the others are for judging alone
+# the model learns of these alone; rules and weights were shaped with most of the others known (docs/risk.md)
 KNOWN = ("stuffing", "spraying", "travel")
 # of attacks by known ways one in so many succeeded and is learned from as if it were honest
 UNNOTICED = 20
 BEGINS = 1_750_000_000 - 1_750_000_000 % DAY
 DAYS = 90
-# as many as the server reads
-MOST_PAST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def simulate(
         for _, attempt, label in sorted(marked, key=lambda item: item[0]):
             yield LabelledAttempt(person.name, label, attempt, history)
             if label == HONEST:
-                history = history.with_(attempt, MOST_PAST)
+                history = history.with_(attempt)
 
 
 def lessons(seed: int, people: int) -> Iterator[LabelledAttempt]:

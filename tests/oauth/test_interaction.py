@@ -164,7 +164,7 @@ def test_a_payment_asks_for_its_factor_where_it_is_approved_and_not_before() -> 
 def test_a_password_that_became_known_is_changed_by_who_has_proved_all_before_anything_else() -> None:
     has = Person(consented=True, highest=acr.MFA)
     known = Session(acr=acr.MFA, demand=acr.MFA, change_password=True)
-    change = Next(Step.CHANGE_PASSWORD, "breached")
+    change = Next(Step.CHANGE_PASSWORD, "password_due")
     assert step(known, has) == step(known, has, authorization_details=PAYMENT) == change
     half = Session(demand=acr.MFA, change_password=True)
     for asked in ({}, {"authorization_details": PAYMENT}):

@@ -14,6 +14,7 @@ from sqlalchemy import event, func, select
 from test_query_budgets import statements
 
 from authserver.db import table_of
+from authserver.jobs import Jobs
 from authserver.models.sign_in import SignIn
 
 HOME, ABROAD = "192.0.2.20", "198.51.100.7"
@@ -86,3 +87,17 @@ def test_what_a_refusal_leaves_behind_is_written_after_the_answer(world: World) 
     world.services.risk.settle()
     world.services.risk.settle()
     assert (count(), told(world.app, user.user_id)) == (1, ["sign_in_refused"])
+
+
+def test_a_process_that_stops_in_order_leaves_no_refusal_unwritten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs(world.services)
+    monkeypatch.setattr(jobs, "run_due", lambda: None)
+    jobs.start()
+    assert Browser(world.app, ABROAD).log_in().status_code == 401
+    user = world.services.users.find("alice")
+    assert user is not None
+    assert told(world.app, user.user_id) == []
+    jobs.stop()
+    assert told(world.app, user.user_id) == ["sign_in_refused"]

@@ -24,7 +24,7 @@ def history(count: int = 20, attempt: Attempt = USUAL) -> History:
     """``attempt`` on each of ``count`` days before."""
     found = History()
     for day in range(count, 0, -1):
-        found = found.with_(replace(attempt, at=NOON - day * DAY), 50)
+        found = found.with_(replace(attempt, at=NOON - day * DAY))
     return found
 
 
@@ -65,7 +65,7 @@ def test_what_nobody_can_tell_is_unknown_and_weighs_something() -> None:
 
 def test_nobody_is_on_two_continents_within_minutes() -> None:
     last = replace(USUAL, at=NOON - 300)
-    past = history().with_(last, 50)
+    past = history().with_(last)
     verdict = judged(replace(USUAL, place=TOKYO, device="none"), past)
     assert verdict.kind == "deny"
     assert verdict.assessed is not None
@@ -79,7 +79,7 @@ def test_a_day_is_enough_for_any_journey() -> None:
 
 def test_an_exits_position_makes_nobody_travel() -> None:
     exit_ = replace(TOKYO, anonymising=True)
-    signals = observe(replace(USUAL, place=exit_, at=NOON + 60), history().with_(USUAL, 50))
+    signals = observe(replace(USUAL, place=exit_, at=NOON + 60), history().with_(USUAL))
     assert (signals.travel, signals.anonymising) == ("unknown", "yes")
 
 
@@ -122,7 +122,7 @@ def test_an_hour_before_midnight_is_near_one_after() -> None:
 
 def test_a_network_is_usual_seen_near_or_new() -> None:
     other = replace(USUAL, place=replace(BERLIN, network="once"))
-    past = history().with_(other, 50)
+    past = history().with_(other)
     levels = [
         observe(replace(USUAL, place=replace(BERLIN, network=n, wide=w)), past).network
         for n, w in (("net-b", "wide-b"), ("once", "wide-b"), ("else", "wide-b"), ("else", "else"))

@@ -29,7 +29,7 @@ from ..mfa import Tell
 from ..session_view import SessionView
 from ..user_agent import describe, kind_of
 from . import model, rules
-from .history import Attempt, History
+from .history import MOST_PAST, Attempt, History
 from .places import Marks, Places
 from .rows import attempt_values, past_of
 from .signals import observe
@@ -37,8 +37,6 @@ from .verdict import Assessed, Person, Thresholds, Verdict, decide
 
 table = table_of(SignIn)
 
-# as many of a person's sign-ins as are compared with
-MOST_PAST = 50
 # refusals of a process whose rows are not written yet; beyond that the oldest are in the audit log alone
 MOST_UNSETTLED = 1000
 # who is judged where nobody is, and what they did

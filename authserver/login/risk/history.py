@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+# as many of a person's sign-ins as are compared with
+MOST_PAST = 50
+
 # what the browser's cookie says: none was sent, it is the person's and whole, or it is not what it claims
 DeviceState = Literal["none", "known", "mismatch"]
 
@@ -67,8 +70,8 @@ class History:
 
     past: tuple[Past, ...] = ()
 
-    def with_(self, attempt: Attempt, most: int) -> History:
-        """This history once ``attempt`` was completed, cut at ``most``."""
+    def with_(self, attempt: Attempt) -> History:
+        """This history once ``attempt`` was completed, cut at what is read."""
         known = attempt.device == "known"
         done = Past(attempt.at, attempt.place, attempt.agent, attempt.client, attempt.amount, known)
-        return History((done, *self.past[: most - 1]))
+        return History((done, *self.past[: MOST_PAST - 1]))

@@ -10,14 +10,13 @@ from sqlalchemy import select
 
 from ...db import Database, table_of
 from ...models.sign_in import SignIn
-from .history import History
+from .history import MOST_PAST, History
 from .rows import attempt_of, past_of
 from .signals import Signals, observe
 
 table = table_of(SignIn)
 
 BATCH = 1000
-MOST_PAST = 50
 
 
 def sign_ins(database: Database) -> Iterator[Signals]:
