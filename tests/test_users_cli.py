@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 from plugins.app import ISSUER, MASTER, Moving, World
-from plugins.factors import give_totp
+from plugins.factors import give_totp, prove
 from plugins.people import Browser, add_user
 
 from authserver.app import services_of
@@ -209,7 +209,14 @@ def test_who_lost_all_factors_is_helped_by_an_operator(run: Run, app: Flask, mov
     enrolled = give_totp(app, erik)
     browser = Browser(app)
     browser.log_in("erik")
+    assert prove(browser, enrolled.app.code()).status_code == 303
+    device = browser.cookie("device")
+    assert services.device_trust.state(erik, device, "") == "known"
+    moving_clock.walk(60)
+    browser = Browser(app)
+    browser.log_in("erik")
     assert told(run("reset-factors", "erik", "--json")) == {"username": "erik", "reset": True}
+    assert services.device_trust.state(erik, device, "") == "mismatch"
     assert browser.get("/mfa").location == "/login"
     browser.log_in("erik")
     assert "Erik" in browser.get("/account").text

@@ -18,6 +18,7 @@ from ..models.user import User
 from ..texts import Text
 from ..users import Attempts
 from . import recovery_codes, totp
+from .device_trust import DeviceTrust
 from .mfa import AMR_TOTP, APP, Factors, Mfa, Passkeys, Spent, Tell, place_of
 from .session import Sessions
 from .session_view import Proof, SessionView
@@ -146,7 +147,7 @@ class FactorChanges:
         return codes
 
     def reset(self, user_id: str) -> bool:
-        """The person has no second factor any more and is signed out; False if they had none.
+        """The person has no second factor, is known by no device and signed out; False if they had no factor.
 
         For operators, who must know by other means that it is the person who asks (NIST SP 800-63B-4 §4.2).
         """
@@ -157,6 +158,8 @@ class FactorChanges:
             connection.execute(delete(table).where(table.c.user_id == user_id))
             recovery_codes.remove_in(connection, user_id)
             self._passkeys.forget_in(connection, user_id)
+            # whoever took a factor away from them may have their device too
+            DeviceTrust.forget_all_in(connection, user_id)
             self._sessions.end_all_in(connection, user_id, "factors_reset")
             self._audit.record_in(connection, Entry(Event.MFA_REMOVED, reason="by_operator", user_id=user_id))
             self._tell(connection, user_id, "factor_removed", {"factor": ALL})
