@@ -56,6 +56,7 @@ class Event(StrEnum):
     MFA_REMOVE_REJECTED = "mfa.remove.rejected"
     MFA_REPLAY = "mfa.replay"
     MFA_SUCCEEDED = "mfa.succeeded"
+    MFA_SUSPENDED = "mfa.suspended"
     PARTNER_INVITED = "partner.invited"
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event

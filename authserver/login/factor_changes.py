@@ -17,9 +17,9 @@ from ..models.factor import TotpSecret
 from ..models.user import User
 from ..texts import Text
 from ..users import Attempts
-from . import recovery_codes, totp
+from . import recovery_codes, totp, totp_secrets
 from .device_trust import DeviceTrust
-from .mfa import AMR_TOTP, APP, Factors, Mfa, Passkeys, Spent, Tell, place_of
+from .mfa import AMR_TOTP, APP, Factors, Mfa, Passkeys, Spent, Tell
 from .session import Sessions
 from .session_view import Proof, SessionView
 
@@ -76,7 +76,7 @@ class FactorChanges:
             "totp_id": totp_id,
             "user_id": session.user_id,
             "sid": session.sid,
-            "secret": self._master.seal(secret.encode(), place_of(totp_id)),
+            "secret": self._master.seal(secret.encode(), totp_secrets.place_of(totp_id)),
             "created_at": now,
             "expires_at": now + PENDING_SECONDS,
             "last_step": 0,
@@ -226,7 +226,7 @@ class FactorChanges:
         mine &= table.c.confirmed_at.is_(None) & (table.c.expires_at > clock.now())
         with self._database.reading() as connection:
             sealed = connection.execute(select(table.c.secret).where(mine)).scalar()
-        return None if sealed is None else self._master.open(sealed, place_of(totp_id)).decode()
+        return None if sealed is None else self._master.open(sealed, totp_secrets.place_of(totp_id)).decode()
 
     def _rejected(self, session: SessionView, reason: str, kind: str = "totp") -> None:
         detail = {"factor": kind}

@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
-from ..models.factor import RecoveryCode, TotpSecret
+from ..models.factor import RecoveryCode
 from ..models.webauthn import WebauthnCredential
 from ..texts import Text
 from ..users import Attempts, UserRecord, Users
-from . import recovery_codes, totp
+from . import recovery_codes, totp, totp_secrets
 from .limits import LoginLimits
 from .policy import Asked, Policy
 from .session import Sessions
@@ -28,7 +28,6 @@ from .session_view import Proof, SessionView
 if TYPE_CHECKING:
     from .webauthn import Assertion, Credential
 
-table = table_of(TotpSecret)
 codes = table_of(RecoveryCode)
 credentials = table_of(WebauthnCredential)
 
@@ -61,6 +60,8 @@ class Factors:
     totp: str | None = None
     passkeys: int = 0
     recovery_codes: int = 0
+    # whether the app takes no code any more, after too many wrong ones
+    totp_rests: bool = False
 
     @property
     def strong(self) -> int:
@@ -116,16 +117,18 @@ class Mfa:
     @staticmethod
     def factors_in(connection: Connection, user_id: str) -> Factors:
         """``factors`` as the transaction of ``connection`` sees them: by one statement, whoever it is."""
-        app = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
+        app = totp_secrets.confirmed(user_id)
         unused = (codes.c.user_id == user_id) & codes.c.used_at.is_(None)
         query = select(
-            select(table.c.totp_id).where(app).scalar_subquery(),
+            select(totp_secrets.table.c.totp_id).where(app).scalar_subquery(),
+            select(totp_secrets.table.c.misses).where(app).scalar_subquery(),
             # those that may be cloned among them: they are no reason to ask for less
             select(func.count()).where(credentials.c.user_id == user_id).scalar_subquery(),
             select(func.count()).where(unused).scalar_subquery(),
         )
-        totp_id, passkeys, left = connection.execute(query).one()
-        return Factors(totp_id, passkeys, left if totp_id or passkeys else 0)
+        totp_id, misses, passkeys, left = connection.execute(query).one()
+        rests = (misses or 0) >= totp_secrets.MOST_MISSES
+        return Factors(totp_id, passkeys, left if totp_id or passkeys else 0, rests)
 
     def has_secret(self, user_id: str, secret: str) -> bool:
         """Whether this is the secret of the person's authenticator app; for who keeps it, not for pages."""
@@ -197,23 +200,21 @@ class Mfa:
         judged = self._right_totp(user_id, code) if kind == "totp" else self._known_code(user_id, code)
         if number and judged is not None:
             return judged
+        if number and kind == "totp":
+            self._missed(user_id)
         failed = Entry(Event.MFA_FAILED, "denied", kind, user_id=user_id)
         self._limits.failed(failed if number else _blocked(failed), number)
         return None
 
     def spend_in(self, connection: Connection, judged: Judged) -> None:
-        """The code is spent by this transaction and nothing counts against the person; Spent if it was.
-
-        A TOTP counts once, and no code of an earlier step after it (RFC 6238 §5.2).
-        """
+        """The code is spent by this transaction and nothing counts against the person; Spent if it was."""
         if not self._attempts.cleared_in(connection, judged.user_id):
             raise Spent
         if judged.kind == "totp":
-            unspent = (table.c.totp_id == judged.totp_id) & (table.c.last_step < judged.step)
-            values = {"last_step": judged.step, "last_used_at": clock.now()}
-            if connection.execute(update(table).where(unspent).values(values)).rowcount != 1:
+            if not totp_secrets.spend_in(connection, judged.totp_id, judged.step):
                 raise Spent
         elif recovery_codes.spend_in(connection, judged.digest):
+            totp_secrets.forgive_in(connection, judged.user_id)
             left = recovery_codes.left(connection, judged.user_id)
             self._tell(connection, judged.user_id, "recovery_code_used", {"left": left})
         else:
@@ -240,13 +241,20 @@ class Mfa:
         return None if step is None else Judged(user_id, "totp", totp_id, step)
 
     def _totp(self, user_id: str) -> tuple[str, str]:
-        """The id and the secret of the person's authenticator app; empty if they have none."""
-        mine = (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
+        """The id and the secret of the person's authenticator app; empty if they have none that counts."""
         with self._database.reading() as connection:
-            row = connection.execute(select(table.c.totp_id, table.c.secret).where(mine)).one_or_none()
+            row = totp_secrets.read_in(connection, user_id)
         if row is None:
             return "", ""
-        return row.totp_id, self._master.open(row.secret, place_of(row.totp_id)).decode()
+        return row.totp_id, self._master.open(row.secret, totp_secrets.place_of(row.totp_id)).decode()
+
+    def _missed(self, user_id: str) -> None:
+        with self._database.writing() as connection:
+            if totp_secrets.missed_in(connection, user_id):
+                self._audit.record_in(
+                    connection, Entry(Event.MFA_SUSPENDED, "denied", "totp", user_id=user_id)
+                )
+                self._tell(connection, user_id, "app_suspended", {})
 
     def _known_code(self, user_id: str, code: str) -> Judged | None:
         with self._database.reading() as connection:
@@ -267,11 +275,6 @@ class Rooms:
 
 class Spent(Exception):
     """The code was used before, or whose it is may not use it any more: nothing was written."""
-
-
-def place_of(totp_id: str) -> str:
-    """What the seal of a secret is bound to."""
-    return f"totp_secret/secret/{totp_id}"
 
 
 def _blocked(failed: Entry) -> Entry:

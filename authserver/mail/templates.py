@@ -119,6 +119,16 @@ TEMPLATES: dict[str, Template] = {
         ),
         may=frozenset({"factor"}),
     ),
+    "app_suspended": Template(
+        Text("Your authenticator app no longer works here"),
+        (
+            Text("After a hundred wrong codes in a row those of your authenticator app are refused."),
+            WHEN,
+            Text("Whoever tried them knows your password: choose a new one at %(issuer)s/password/forgot."),
+            Text("Then sign in with a recovery code, or with a passkey and set the app up anew."),
+            Text("If you have neither, get in touch with us."),
+        ),
+    ),
     # left: how many remain
     "recovery_code_used": Template(
         Text("A recovery code was used"),

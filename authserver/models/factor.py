@@ -25,6 +25,8 @@ class TotpSecret(Base):
     last_used_at: Mapped[int | None] = mapped_column(BigInteger)
     # the highest time step that was used (RFC 6238 §5.2): it and those before are spent
     last_step: Mapped[int] = mapped_column(BigInteger)
+    # wrong codes in a row; the hundredth ends it
+    misses: Mapped[int] = mapped_column(server_default="0")
 
 
 class RecoveryCode(Base):

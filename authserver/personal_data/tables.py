@@ -101,7 +101,7 @@ TABLES: dict[str, Held] = {
     ),
     "totp_secret": Held(
         ("totp_id", "user_id", "created_at", "confirmed_at", "last_used_at"),
-        ("sid", "secret", "expires_at", "last_step"),
+        ("sid", "secret", "expires_at", "last_step", "misses"),
         GUARDS,
     ),
     "recovery_code": Held(("user_id", "created_at", "used_at"), ("digest",), GUARDS),

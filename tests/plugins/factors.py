@@ -13,7 +13,7 @@ from authserver import acr, clock, crypto
 from authserver.app import services_of
 from authserver.db import table_of
 from authserver.login import totp
-from authserver.login.mfa import place_of
+from authserver.login.totp_secrets import place_of
 from authserver.models.factor import TotpSecret
 from authserver.models.outbox import Outbox
 from authserver.models.user import User

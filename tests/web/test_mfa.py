@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from plugins.app import Moving, World
-from plugins.factors import SECURITY, App, Enrolled, begin, codes_of, give_totp, prove
+from plugins.factors import SECURITY, App, Enrolled, begin, codes_of, give_totp, prove, told
 from plugins.passkeys import give_passkey, log_in
 from plugins.people import Browser, add_user, hidden_fields
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from authserver import acr
 from authserver.app import services_of
-from authserver.db import Base
+from authserver.db import Base, table_of
+from authserver.login import totp_secrets
+from authserver.login.mfa import Spent
+from authserver.models.factor import TotpSecret
 
 
 @pytest.fixture
@@ -102,6 +105,61 @@ def test_five_failures_over_all_factors_lock_though_the_password_is_right(
     again = Browser(browser.app)
     again.log_in()
     assert prove(again, enrolled.app.code()).status_code == 303
+
+
+@pytest.mark.spec("NIST SP 800-63B-4", "3.2.2")
+def test_a_hundred_wrong_codes_over_whatever_time_are_the_most_that_an_app_allows(
+    browser: Browser, enrolled: Enrolled, moving_clock: Moving
+) -> None:
+    services = services_of(browser.app)
+    alice = services.users.find("alice")
+    assert alice is not None
+
+    def wrong(times: int) -> None:
+        for number in range(times):
+            if number % 5 == 0:
+                moving_clock.walk(1801)
+            assert services.mfa.judge(alice.user_id, "totp", "x") is None
+
+    wrong(99)
+    moving_clock.walk(1801)
+    browser.log_in()
+    assert prove(browser, enrolled.app.code()).status_code == 303
+    # those before a right one count no more
+    wrong(100)
+    moving_clock.walk(1801)
+    browser = Browser(browser.app)
+    browser.log_in()
+    page = browser.get("/mfa")
+    assert "not accepted any more" in page.text
+    answer = browser.submit(page, "/mfa", code=enrolled.app.code(), factor="totp")
+    assert answer.status_code == 401
+    assert events(browser, "mfa.suspended") == [("mfa.suspended", "totp")]
+    assert services.mfa.judge(alice.user_id, "totp", "x") is None
+    assert told(browser.app, alice.user_id).count("app_suspended") == 1
+    assert prove(browser, enrolled.codes[0], "recovery_code").status_code == 303
+    assert "Not accepted" not in browser.get(SECURITY).text
+    again = Browser(browser.app)
+    again.log_in()
+    moving_clock.walk(60)
+    assert prove(again, enrolled.app.code()).status_code == 303
+
+
+def test_of_codes_at_once_none_counts_past_the_hundredth_wrong_one(
+    browser: Browser, enrolled: Enrolled
+) -> None:
+    """A right one that was judged before the last wrong one and is spent after it."""
+    services = services_of(browser.app)
+    alice = services.users.find("alice")
+    assert alice is not None
+    judged = services.mfa.judge(alice.user_id, "totp", enrolled.app.code())
+    assert judged is not None
+    with services.database.writing() as connection:
+        connection.execute(update(table_of(TotpSecret)).values(misses=totp_secrets.MOST_MISSES - 1))
+    assert services.mfa.judge(alice.user_id, "totp", "x") is None
+    with pytest.raises(Spent), services.database.writing() as connection:
+        services.mfa.spend_in(connection, judged)
+    assert services.mfa.factors(alice.user_id).totp_rests
 
 
 def test_a_recovery_code_counts_once_in_any_spelling_but_of_other_letters(

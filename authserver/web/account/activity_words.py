@@ -57,6 +57,7 @@ OF_FACTORS = {
     Event.MFA_ENROLLED: Text("Added: %(factor)s", factor=""),
     Event.MFA_REMOVED: Text("Removed: %(factor)s", factor=""),
     Event.MFA_SUCCEEDED: Text("Accepted: %(factor)s", factor=""),
+    Event.MFA_SUSPENDED: Text("Not accepted any more after a hundred wrong codes: %(factor)s", factor=""),
 }
 SHOWN = frozenset(event.value for event in (*PLAIN, *OF_CLIENTS, *OF_FACTORS, Event.LOGIN_SUCCEEDED))
 
