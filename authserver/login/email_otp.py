@@ -1,8 +1,8 @@
 """One-time codes by mail or text message: they prove that somebody reads what is sent to an address.
 
-They confirm a device that is new and serve recovery; they never raise an acr and never approve a payment
-(NIST SP 800-63B-4 §3.1.3.1). A code counts once, for ten minutes, for one person, session and purpose, until
-the next one follows. The person is reached where their record says, never where a request does.
+They confirm a device that is new; they never raise an acr and never approve a payment
+(NIST SP 800-63B-4 §3.1.3.1). A code counts once, for ten minutes, for one person and session, until the next
+one follows. The person is reached where their record says, never where a request does.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .session_view import Proof, SessionView
 table = table_of(OneTimeCode)
 
 REASON = "email_otp"
+# what a code is for; a row of any other purpose is none here
 CONFIRM_DEVICE = "confirm_device"
 DIGITS = 8
 TRIES = 5
@@ -79,41 +80,31 @@ class EmailOtp:
         """By which ways codes reach the person."""
         return [channel for channel in (MAIL, SMS) if self._mail.reaches(channel, user.email, user.phone)]
 
-    def send(self, user: UserRecord, session_sid: str, purpose: str, channel: str = MAIL) -> Sent:
-        """A new code is on its way, and those before it for the same session and purpose count no more."""
+    def send(self, user: UserRecord, session_sid: str, channel: str = MAIL) -> Sent:
+        """A new code is on its way, and those before it for the same session count no more."""
         code = f"{int.from_bytes(crypto.random_bytes(16)) % 10**DIGITS:0{DIGITS}}"
         if channel not in self.channels(user):
             return Sent.NOWHERE
         with self._database.writing() as connection:
-            done = self._send_in(connection, (user.user_id, session_sid, purpose), channel, code)
+            done = self._send_in(connection, user.user_id, session_sid, channel, code)
         if done is Sent.TOO_MANY:
             metrics.limited.labels(REASON).inc()
             if self._throttle.first(f"{REASON}/{user.user_id}", MOST_SECONDS):
                 self._audit.record(Entry(Event.RATELIMIT_HIT, "denied", REASON, user_id=user.user_id))
         return done
 
-    def waiting(self, user: UserRecord, session_sid: str, purpose: str) -> bool:
+    def waiting(self, user: UserRecord, session_sid: str) -> bool:
         """Whether a code was sent that still counts."""
-        query = select(table.c.id).where(_live(user.user_id, session_sid, purpose))
+        query = select(table.c.id).where(_live(user.user_id, session_sid))
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
-    def verify(self, user: UserRecord, session_sid: str, purpose: str, code: str) -> bool:
-        """Whether this is the code, spent by that; each wrong one is an attempt at the person."""
-        judged = self._judge(user, session_sid, purpose, code)
-        if judged is None:
-            return False
-        try:
-            with self._database.writing() as connection:
-                self._spend_in(connection, judged)
-        except Spent:
-            self._failed(user.user_id, 0)
-            return False
-        return True
-
     def confirm_device(self, user: UserRecord, session: SessionView, code: str, address: str) -> str | None:
-        """The cookie of the session as its device is confirmed by the code; None if not."""
-        judged = self._judge(user, session.sid, CONFIRM_DEVICE, code)
+        """The cookie of the session as its device is confirmed by the code, which is spent; None if not.
+
+        Each wrong code is an attempt at the person.
+        """
+        judged = self._judge(user, session.sid, code)
         if judged is None:
             return None
         try:
@@ -131,8 +122,7 @@ class EmailOtp:
         self._limits.succeeded(address)
         return cookie
 
-    def _send_in(self, connection: Connection, key: tuple[str, str, str], channel: str, code: str) -> Sent:
-        user_id, sid, purpose = key
+    def _send_in(self, connection: Connection, user_id: str, sid: str, channel: str, code: str) -> Sent:
         # whoever asks beside us waits, so that nobody counts past the limit
         if not self._attempts.hold_in(connection, user_id):
             return Sent.NOWHERE
@@ -140,12 +130,12 @@ class EmailOtp:
         recent = (table.c.user_id == user_id) & (table.c.created_at > now - MOST_SECONDS)
         if connection.execute(select(func.count()).where(recent)).scalar_one() >= MOST:
             return Sent.TOO_MANY
-        same = recent & (table.c.sid == sid) & (table.c.purpose == purpose)
+        same = recent & (table.c.sid == sid) & (table.c.purpose == CONFIRM_DEVICE)
         tries = connection.execute(select(func.max(table.c.tries)).where(same)).scalar() or 0
         connection.execute(update(table).where(same, table.c.ended_at.is_(None)).values(ended_at=now))
         id_ = crypto.identifier()
         row = {
-            "id": id_, "user_id": user_id, "sid": sid, "purpose": purpose, "channel": channel,
+            "id": id_, "user_id": user_id, "sid": sid, "purpose": CONFIRM_DEVICE, "channel": channel,
             "mac": self._mac(self._master.active, id_, code), "tries": tries,
             "created_at": now, "expires_at": now + CODE_SECONDS,
         }  # fmt: skip
@@ -156,12 +146,12 @@ class EmailOtp:
             self._mail.queue_in(connection, user_id, "email_code", {"code": code})
         return Sent.SENT
 
-    def _judge(self, user: UserRecord, sid: str, purpose: str, code: str) -> _Judged | None:
+    def _judge(self, user: UserRecord, sid: str, code: str) -> _Judged | None:
         """The right code as it may be spent. The try is counted at the person and at the code first."""
         number = self._attempts.reserve(user.user_id)
         tried = (
             update(table)
-            .where(_live(user.user_id, sid, purpose), table.c.tries < TRIES)
+            .where(_live(user.user_id, sid), table.c.tries < TRIES)
             .values(tries=table.c.tries + 1)
             .returning(table.c.id, table.c.mac, table.c.channel)
         )
@@ -199,12 +189,12 @@ class EmailOtp:
         return f"{kid}.{crypto.b64u(crypto.mac(key, id_.encode(), code.encode('utf-8', 'surrogatepass')))}"
 
 
-def _live(user_id: str, sid: str, purpose: str) -> ColumnElement[bool]:
+def _live(user_id: str, sid: str) -> ColumnElement[bool]:
     """The one code that counts."""
     return (
         (table.c.user_id == user_id)
         & (table.c.sid == sid)
-        & (table.c.purpose == purpose)
+        & (table.c.purpose == CONFIRM_DEVICE)
         & table.c.ended_at.is_(None)
         & (table.c.expires_at > clock.now())
     )

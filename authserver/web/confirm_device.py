@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from .. import context
 from ..interaction import Step
 from ..login import Sent, SessionView
-from ..login.email_otp import CONFIRM_DEVICE, MOST_SECONDS
+from ..login.email_otp import MOST_SECONDS
 from ..texts import Text
 from ..users import UserRecord
 from . import csrf
@@ -57,7 +57,7 @@ def send() -> Response:
     if not _due(session, onward):
         return _on(session, onward)
     user, channel = _person(session), fields.get("channel", "")
-    if services().email_otp.send(user, session.sid, CONFIRM_DEVICE, channel) is not Sent.TOO_MANY:
+    if services().email_otp.send(user, session.sid, channel) is not Sent.TOO_MANY:
         return see_other(onward.by("/confirm-device"))
     refused = _page(session, onward, 429, TOO_MANY)
     refused.headers["Retry-After"] = str(MOST_SECONDS)
@@ -111,7 +111,7 @@ def _page(session: SessionView, onward: Onward, status: int = 200, error: str | 
         asked=asking(onward.request_id) if onward.request_id else None,
         error=error,
         places={channel: _masked(channel, user) for channel in codes.channels(user)},
-        waiting=codes.waiting(user, session.sid, CONFIRM_DEVICE),
+        waiting=codes.waiting(user, session.sid),
     )
 
 

@@ -21,14 +21,13 @@ from urllib.parse import parse_qs, urlsplit
 from plugins.app import WIDE_LIMITS
 from plugins.factors import fresh_code, give_app
 from plugins.passkeys import give_passkey
-from plugins.people import PASSWORD, add_user
+from plugins.people import PASSWORD, add_user, on_new_device
 from postbox import Arrived, Mailbox
 from services import free_port
 
-from authserver import acr, crypto
+from authserver import crypto
 from authserver.app import create_app, services_of
 from authserver.config import Settings
-from authserver.login.session_view import Login
 
 from .merchant import NAME, Merchant
 
@@ -195,9 +194,7 @@ class Stage:
         """The cookie of a session of somebody who has the password right, on a device that is new."""
         user = self.services.users.find(username)
         assert user is not None
-        login = Login(user.user_id, acr.PASSWORD, ("pwd",), "127.0.0.1", "", confirm=True)
-        with self.services.database.writing() as connection:
-            return self.services.sessions.start_in(connection, login)
+        return on_new_device(self.services, user.user_id, "127.0.0.1")
 
     def _unused(self, name: str) -> str:
         """A user name that nobody has: greta, greta2, …"""

@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
+from authserver import acr
 from authserver.app import services_of
+from authserver.login.session_view import Login
 from authserver.services import Services
 
 PASSWORD = "a purple dog walks home"
@@ -83,6 +85,13 @@ def add_user(services: Services, username: str, password: str | None = PASSWORD)
         assert services.links.redeem(services.links.make(user.user_id, "enrol"), hash_) == user.user_id
     services.versions.forget()
     return user.user_id
+
+
+def on_new_device(services: Services, user_id: str, address: str = "") -> str:
+    """The cookie of a session that has the person's password right, and whose device must be confirmed."""
+    login = Login(user_id, acr.PASSWORD, ("pwd",), address, "", confirm=True)
+    with services.database.writing() as connection:
+        return services.sessions.start_in(connection, login)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from plugins.app import World
-from plugins.people import add_user
+from plugins.people import add_user, on_new_device
 from postbox import Mailbox
 
 from authserver.errors import Invalid, NotDone
@@ -35,9 +35,12 @@ def alice_of(world: World) -> UserRecord:
 
 def test_the_address_before_is_told_and_the_new_one_is_unproved(posting: World, mailbox: Mailbox) -> None:
     services, alice = posting.services, alice_of(posting)
-    assert services.email_otp.send(alice, "one", "recovery") is Sent.SENT
+    session = services.sessions.read(on_new_device(services, alice.user_id))
+    assert session is not None
+    assert services.email_otp.send(alice, session.sid) is Sent.SENT
     (mail,) = mailbox.deliver(posting)
-    assert services.email_otp.verify(alice, "one", "recovery", mail.code)
+    assert services.email_otp.confirm_device(alice, session, mail.code, "")
+    assert alice_of(posting).email_verified_at is not None
     services.contacts.set_email(alice.user_id, "Alice@Example.org")
     (told,) = mailbox.deliver(posting)
     assert (told.envelope_to, told.subject) == (["alice@example.com"], "Your e-mail address was changed")
@@ -49,16 +52,20 @@ def test_the_address_before_is_told_and_the_new_one_is_unproved(posting: World, 
 
 def test_codes_and_links_that_went_to_the_old_address_work_no_more(posting: World, mailbox: Mailbox) -> None:
     services, alice = posting.services, alice_of(posting)
-    assert services.email_otp.send(alice, "one", "recovery") is Sent.SENT
+    session = services.sessions.read(on_new_device(services, alice.user_id))
+    assert session is not None
+    assert services.email_otp.send(alice, session.sid) is Sent.SENT
     services.reset_requests.ask("alice")
     mails = mailbox.deliver(posting)
-    services.email_otp.send(alice, "two", "recovery")
+    services.email_otp.send(alice, "two")
     services.contacts.set_email(alice.user_id, "alice@example.org")
     # the code that still waited has gone: only the note leaves
     assert [one.subject for one in mailbox.deliver(posting)] == ["Your e-mail address was changed"]
     code = next(one.code for one in mails if "code" in one.subject)
     link = next(one.link for one in mails if "password" in one.subject)
-    assert not services.email_otp.verify(alice_of(posting), "one", "recovery", code)
+    assert services.email_otp.confirm_device(alice_of(posting), session, code, "") is None
+    # for no other reason: the session is there and may still be confirmed
+    assert services.sessions.list(alice.user_id)[0].confirm
     assert services.links.look(link.partition("token=")[2]) is None
 
 

@@ -12,14 +12,13 @@ from urllib.parse import urlencode
 from asking import CALLBACK, answer, decide, follow
 from plugins.factors import SECURITY, begin, code_for, give_totp
 from plugins.passkeys import give_passkey, log_in
-from plugins.people import PASSWORD, Browser, hidden_fields
+from plugins.people import PASSWORD, Browser, hidden_fields, on_new_device
 from registering import call, manage
 from sqlalchemy import exc, select
 from werkzeug.test import TestResponse
 
-from authserver import acr, crypto
+from authserver import crypto
 from authserver.db import Database, table_of
-from authserver.login.session_view import Login
 from authserver.models.outbox import Outbox
 
 from .. import cast
@@ -155,9 +154,7 @@ def _of_the_data(run: Run, held: Browser) -> list[TestResponse]:
 def _of_a_new_device(run: Run, user_id: str) -> list[TestResponse]:
     """What a browser shows whose person has the password right, and must show that the device is theirs."""
     services = run.world.services
-    login = Login(user_id, acr.PASSWORD, ("pwd",), "192.0.2.20", "", confirm=True)
-    with services.database.writing() as connection:
-        cookie = services.sessions.start_in(connection, login)
+    cookie = on_new_device(services, user_id, "192.0.2.20")
     run.secrets.add(cookie)
     held = browser(run)
     held.set_cookie("sid", cookie)
