@@ -6,16 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import cbor2
 from asking import Asking, payment, start
+from plugins.passkeys import give_passkey
 from plugins.people import Browser, add_user, hidden_fields
-from soft_authenticator import Authenticator, cose
+from soft_authenticator import Authenticator
 from werkzeug.test import TestResponse
 
-from authserver import crypto
-from authserver.login import webauthn
 from authserver.oauth.payment import DemoAccounts
-from authserver.services import Services
 
 PAYS = {"scope": "openid payments:initiate", "authorization_details": payment()}
 
@@ -58,24 +55,9 @@ class Payer:
         return self.browser.submit(page, "/consent", decision="approve", **fields)
 
 
-def give_passkey(services: Services, user_id: str) -> Authenticator:
-    """A device with a passkey of the person."""
-    device = Authenticator()
-    options = {"challenge": "AAAA", "user": {"id": crypto.b64u(user_id.encode())}}
-    made = device.register(options)
-    (key,) = device.credentials
-    credential = webauthn.Credential(
-        key.id, user_id, cbor2.dumps(cose(key.key)), 0, False, False, True, "", (), "none", False, "Key", 1
-    )
-    assert made
-    with services.database.writing() as connection:
-        assert webauthn.Credentials.add_in(connection, credential)
-    return device
-
-
 def make_payer(asking: Asking, name: str = "alice") -> Payer:
     services = asking.world.services
     user_id = asking.alice if name == "alice" else add_user(services, name)
     browser = Browser(asking.app)
     assert browser.log_in(name).status_code == 303
-    return Payer(asking, user_id, browser, give_passkey(services, user_id))
+    return Payer(asking, user_id, browser, give_passkey(asking.app, user_id))

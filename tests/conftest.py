@@ -9,7 +9,7 @@ from services import PostgresCluster, RedisServer, postgres_missing, redis_missi
 
 pytest_plugins = [
     "plugins.skips", "plugins.spec", "plugins.groups", "plugins.compiled",
-    "plugins.app", "plugins.databases", "plugins.people", "asking",
+    "plugins.app", "plugins.databases", "plugins.people", "asking", "postbox",
 ]  # fmt: skip
 
 

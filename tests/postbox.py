@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -12,9 +13,11 @@ from email.policy import default
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from plugins.app import World
+from plugins.people import add_user
 from services import free_port
 
 from authserver.jobs import Jobs
@@ -124,3 +127,18 @@ def _judge(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: 
     fits = isinstance(given, LoginPassword)
     fits = fits and (given.login, given.password) == (USER.encode(), PASSWORD.encode())
     return AuthResult(success=fits, handled=False)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A running server that nothing has come to yet."""
+    with Mailbox() as server:
+        yield server
+
+
+@pytest.fixture
+def posting(make_world: Callable[..., World], mailbox: Mailbox) -> World:
+    """A world whose mails go to ``mailbox``, with alice in it."""
+    world = make_world(**mailbox.settings())
+    add_user(world.services, "alice")
+    return world

@@ -3,6 +3,7 @@
 from .device_trust import Device, DeviceTrust
 from .email_otp import EmailOtp, Sent
 from .factor_changes import FactorChanges
+from .freshness import fresh_for
 from .limits import LoginLimits
 from .mfa import Factors, Mfa
 from .password import PasswordHasher
@@ -40,4 +41,5 @@ __all__ = [
     "Staff",
     "UnusedAccounts",
     "Visit",
+    "fresh_for",
 ]

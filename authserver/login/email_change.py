@@ -16,6 +16,7 @@ from ..models.person import EmailChange as Row
 from ..models.user import User
 from ..users import Contacts
 from ..users.record import email_of
+from .freshness import fresh_for
 from .mfa import Mfa
 from .session import Sessions
 from .session_view import SessionView
@@ -60,7 +61,7 @@ class EmailChanges:
         Gives why not: session_stale, address if it is none, too_soon after the last one; empty if it is.
         Nobody is told whether somebody else has the address: then no link is sent.
         """
-        if not self._fresh(session):
+        if not fresh_for("email", session, self._mfa, self._audit):
             return "session_stale"
         try:
             email = email_of(text)
@@ -121,16 +122,6 @@ class EmailChanges:
                 if other.sid != session.sid:
                     self._sessions.end(other.sid, "by_user", user_id)
         return True
-
-    def _fresh(self, session: SessionView) -> bool:
-        if self._mfa.fresh(session, self._mfa.factors(session.user_id)):
-            return True
-        user_id, detail = session.user_id, {"change": "email"}
-        stale = Entry(
-            Event.ACCOUNT_CHANGE_REJECTED, "denied", "session_stale", user_id=user_id, detail=detail
-        )
-        self._audit.record(stale)
-        return False
 
 
 def _taken(connection: Connection, email: str) -> bool:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..db import Database
 from ..users import Attempts, Users
-from .factor_changes import FactorChanges
+from .factor_changes import Enrolled, FactorChanges
 from .mfa import Spent
 from .session import Sessions
 from .session_view import Proof, SessionView
 from .webauthn import Ceremony, Credential, Passkeys, Purpose
 
 KIND = "passkey"
-
-
-@dataclass(frozen=True)
-class Added:
-    """A passkey counts now: recovery codes if there were none, and the cookie of the session, renewed."""
-
-    cookie: str
-    codes: list[str]
 
 
 class PasskeyChanges:
@@ -49,7 +40,7 @@ class PasskeyChanges:
         user = self._users.must(session.user_id)
         return self._passkeys.registrations.options(_ceremony(session), user, passkey=True)
 
-    def add(self, session: SessionView, answer: str, name: str) -> Added | None:
+    def add(self, session: SessionView, answer: str, name: str) -> Enrolled | None:
         """The passkey that the browser made counts; None if it must not, and the log says why.
 
         It proves nothing yet: who demands one has it used at once.
@@ -73,7 +64,7 @@ class PasskeyChanges:
         except Spent:
             self._passkeys.registrations.rejected(ceremony, "changed_meanwhile")
             return None
-        return Added(cookie, codes)
+        return Enrolled(cookie, codes)
 
     def of(self, user_id: str) -> list[Credential]:
         """The person's, the oldest first."""

@@ -19,7 +19,7 @@ from ..audit import Audit, Entry, Event, PersonKeys
 from ..cache import Versions, raise_version
 from ..db import Database, insert_once, table_of
 from ..errors import NotDone
-from ..login import Mfa, SessionView
+from ..login import Mfa, SessionView, fresh_for
 from ..models.authorization import Authorization
 from ..models.person import ErasureRequest
 from ..models.user import User
@@ -80,15 +80,7 @@ class Erasure:
     def request(self, session: SessionView) -> bool:
         """The person is erased after ``WAIT_SECONDS``, and is told so by mail; False if not fresh."""
         user_id, now = session.user_id, clock.now()
-        if not self._mfa.fresh(session, self._mfa.factors(user_id)):
-            entry = Entry(
-                Event.ACCOUNT_CHANGE_REJECTED,
-                "denied",
-                "session_stale",
-                user_id=user_id,
-                detail={"change": "erasure"},
-            )
-            self._audit.record(entry)
+        if not fresh_for("erasure", session, self._mfa, self._audit):
             return False
         due_at = now + WAIT_SECONDS
         values = {"user_id": user_id, "requested_at": now, "due_at": due_at}

@@ -10,7 +10,7 @@ from .. import clock
 from ..audit import Audit, Entry, Event, PersonKeys
 from ..audit.search import of_person
 from ..db import Database
-from ..login import Mfa, SessionView
+from ..login import Mfa, SessionView, fresh_for
 from .tables import TABLES, table
 
 # of the newest events so many are told; the copy says whether there are more
@@ -37,15 +37,7 @@ class Export:
         That it was made, or refused, is on record.
         """
         user_id = session.user_id
-        if not self._mfa.fresh(session, self._mfa.factors(user_id)):
-            entry = Entry(
-                Event.ACCOUNT_CHANGE_REJECTED,
-                "denied",
-                "session_stale",
-                user_id=user_id,
-                detail={"change": "export"},
-            )
-            self._audit.record(entry)
+        if not fresh_for("export", session, self._mfa, self._audit):
             return None
         self._audit.record(Entry(Event.USER_DATA_EXPORTED, user_id=user_id))
         with self._database.reading() as connection:

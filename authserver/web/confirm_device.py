@@ -81,7 +81,6 @@ def submit() -> Response:
         return _page(session, onward, 401, FAILED)
     response = see_other(onward.path)
     keep_session(response, cookie)
-    csrf.renew()
     return response
 
 

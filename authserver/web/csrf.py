@@ -6,19 +6,28 @@ a token taken from one form, one browser or before a login fits nowhere else.
 
 from __future__ import annotations
 
-from flask import Flask, Response, g, request
+from flask import Flask, g, request
 from markupsafe import Markup
 
 from .. import context, crypto
 from ..audit import Entry, Event
 from ..oauth.interactions import Unusable
 from ..texts import Text
-from .guards import SESSION, Refused, as_request_id, claim, cookie, form, services, set_cookie
+from .guards import (
+    SESSION,
+    Refused,
+    as_request_id,
+    claim,
+    cookie,
+    form,
+    holder,
+    remember_holder,
+    sent_holder,
+    services,
+)
 
-COOKIE = "csrf"
 FIELD = "csrf"
 KEY_PURPOSE = "csrf"
-COOKIE_LENGTH = 43
 TITLE = Text("This page is out of date")
 TEXT = Text("You signed in or out in another tab, or the page is from a while ago. Nothing was changed.")
 ADVICE = Text(
@@ -30,12 +39,12 @@ ADVICE = Text(
 def install(app: Flask) -> None:
     """Templates have ``csrf_field``; a browser that got its first form gets the cookie with it."""
     app.jinja_env.globals["csrf_field"] = field
-    app.after_request(_remember)
+    app.after_request(remember_holder)
 
 
 def field(purpose: str) -> Markup:
     """The hidden field of a form for ``purpose``."""
-    return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, _token(_cookie(), purpose))
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, _token(holder(), purpose))
 
 
 def check(purpose: str) -> dict[str, str]:
@@ -58,17 +67,6 @@ def fields() -> dict[str, str]:
     """The fields that ``check`` has let pass in this request."""
     passed: dict[str, str] = g.csrf_fields
     return passed
-
-
-def holder() -> str:
-    """What this browser alone has since its first form here: a ceremony before a login is bound to it."""
-    return _cookie()
-
-
-def renew() -> None:
-    """The browser gets another cookie with this answer: forms from before a login no longer fit."""
-    g.csrf_cookie = crypto.random_token()
-    g.csrf_new = True
 
 
 def _tell_if_answered(fields: dict[str, str]) -> None:
@@ -102,8 +100,8 @@ def _foreign() -> str:
 
 
 def _unfit(token: str, purpose: str) -> str:
-    value = cookie(COOKIE)
-    if value is None or len(value) != COOKIE_LENGTH:
+    value = sent_holder()
+    if value is None:
         return "cookie"
     fits = [
         crypto.equal(_token(value, purpose, kid).encode(), token.encode()) for kid in services().master.keys
@@ -111,24 +109,8 @@ def _unfit(token: str, purpose: str) -> str:
     return "" if any(fits) else "token"
 
 
-def _cookie() -> str:
-    """The cookie of this browser, made now if it has none."""
-    if "csrf_cookie" not in g:
-        held = cookie(COOKIE)
-        g.csrf_new = held is None or len(held) != COOKIE_LENGTH
-        g.csrf_cookie = crypto.random_token() if g.csrf_new else held
-    value: str = g.csrf_cookie
-    return value
-
-
 def _token(value: str, purpose: str, kid: str | None = None) -> str:
     session = cookie(SESSION) or ""
     key = services().master.derive(KEY_PURPOSE, kid)
     parts = (part.encode("utf-8", "surrogatepass") for part in (value, session, purpose))
     return crypto.b64u(crypto.mac(key, *parts))
-
-
-def _remember(response: Response) -> Response:
-    if g.get("csrf_new"):
-        set_cookie(response, COOKIE, g.csrf_cookie)
-    return response

@@ -15,7 +15,10 @@ from ..texts import Text
 from ..users import UserRecord
 from . import csrf
 from .guards import (
+    BACK_TO_FACTORS,
     DEVICE,
+    LAST_FACTOR,
+    NOT_CHANGED,
     Onward,
     allow_form_redirect,
     asking,
@@ -23,7 +26,8 @@ from .guards import (
     cookie,
     current_session,
     due,
-    keep_session,
+    enrolled,
+    fresh,
     login_redirect,
     not_fresh,
     page,
@@ -47,9 +51,6 @@ NOTICES = {
     "passkey_removed": Text("That passkey no longer works here."),
     "totp_removed": Text("Your authenticator app no longer works here."),
 }
-NOT_CHANGED = Text("Nothing was changed")
-BACK = ("/account/security", Text("Back to how you sign in"))
-LAST = Text("This is the only second factor you have. Set up another one first.")
 
 
 @blueprint.get("/account/security", provide_automatic_options=False)
@@ -111,18 +112,13 @@ def confirm_totp() -> Response:
     session, onward = _session()
     user, fields = _person(session), csrf.fields()
     changes, totp_id = services().factor_changes, fields.get("totp_id", "")
-    enrolled = changes.confirm_totp(session, totp_id, fields.get("code", ""))
-    if enrolled is None:
-        begun = changes.pending_totp(session, totp_id, user.username)
-        mfa = services().mfa
-        if begun is None or not mfa.fresh(session, mfa.factors(session.user_id)):
-            raise not_fresh()
-        return _totp_page(begun, onward, 400, WRONG_CODE)
-    path = onward.path if onward.fields else "/account/security?notice=totp_added"
-    response = recovery_codes_page(enrolled.codes, path) if enrolled.codes else see_other(path)
-    keep_session(response, enrolled.cookie)
-    csrf.renew()
-    return response
+    app = changes.confirm_totp(session, totp_id, fields.get("code", ""))
+    if app is not None:
+        return enrolled(app, onward, "totp_added")
+    begun = changes.pending_totp(session, totp_id, user.username)
+    if begun is None or not fresh(session):
+        raise not_fresh()
+    return _totp_page(begun, onward, 400, WRONG_CODE)
 
 
 @blueprint.post("/account/totp/remove", provide_automatic_options=False)
@@ -133,9 +129,9 @@ def remove_totp() -> Response:
         case "":
             return see_other("/account/security?notice=totp_removed")
         case "unknown_factor":
-            return page(404, NOT_CHANGED, Text("It was removed or replaced already."), BACK)
+            return page(404, NOT_CHANGED, Text("It was removed or replaced already."), BACK_TO_FACTORS)
         case "last_factor":
-            return page(403, NOT_CHANGED, LAST, BACK)
+            return page(403, NOT_CHANGED, LAST_FACTOR, BACK_TO_FACTORS)
     raise not_fresh()
 
 

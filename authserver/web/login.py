@@ -24,6 +24,7 @@ from .guards import (
     come_back_to,
     cookie,
     current_session,
+    holder,
     keep_session,
     language,
     login_redirect,
@@ -94,8 +95,7 @@ def submit_passkey() -> Response:
     present = started_session() is not None
     asked = _asked(onward.request_id)
     browser = Browser(caller.address, caller.user_agent, cookie(SESSION), cookie(DEVICE), asked)
-    answer, holder = fields.get("answer", ""), csrf.holder()
-    session = rooms.passkeys.login.attempt(answer, holder, browser, _known)
+    session = rooms.passkeys.login.attempt(fields.get("answer", ""), holder(), browser, _known)
     if session is None:
         return _page(onward, status=401, error=PASSKEY_FAILED)
     if (view := rooms.sessions.read(session, seen=False)) is not None:
@@ -115,7 +115,6 @@ def _in(onward: Onward, session: str, *, present: bool) -> Response:
     """The browser has a new session and goes on."""
     response, rooms = see_other(onward.path), services()
     keep_session(response, session)
-    csrf.renew()
     if rooms.sessions.owner(cookie(SESSION)) not in (None, rooms.sessions.owner(session)):
         _change_hands(response, onward.request_id if present else "")
     return response

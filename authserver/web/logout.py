@@ -13,12 +13,11 @@ from ..oauth.logout import LogoutRequest
 from ..texts import Text
 from . import csrf
 from .guards import (
-    BROWSER,
     SESSION,
     allow_form_redirect,
     come_back_to,
     cookie,
-    drop_cookie,
+    forget_session,
     incoming,
     page,
     see_other,
@@ -50,7 +49,7 @@ def submit() -> Response:
     """The session has ended, with all that does not outlive it."""
     csrf.check(PURPOSE)
     _end("logout")
-    return _forgetting(_signed_out(LogoutRequest()))
+    return forget_session(_signed_out(LogoutRequest()))
 
 
 @blueprint.route("/end_session", methods=["GET", "POST"], provide_automatic_options=False, head=False)
@@ -81,7 +80,7 @@ def confirmed() -> Response:
     fields = csrf.check(ASKED)
     _end("rp_initiated")
     asked = services().end_session.carried(fields.get("request", "")) or LogoutRequest()
-    return _forgetting(_signed_out(asked))
+    return forget_session(_signed_out(asked))
 
 
 def _end(reason: str) -> None:
@@ -102,7 +101,7 @@ def _go_on(asked: LogoutRequest) -> Response:
         return _signed_out(asked if asked.hinted else LogoutRequest())
     if rooms.end_session.names(asked, *held):
         rooms.sessions.end(held[0], "rp_initiated")
-        return _forgetting(_signed_out(asked))
+        return forget_session(_signed_out(asked))
     allow_form_redirect()
     client = rooms.clients.get(asked.client_id) if asked.client_id else None
     user = rooms.users.get(held[1])
@@ -117,14 +116,6 @@ def _signed_out(asked: LogoutRequest) -> Response:
     if asked.location is None:
         return show("signed_out.html")
     return make_response(redirect(asked.location, 303))
-
-
-def _forgetting(response: Response) -> Response:
-    """The browser forgets its session, the forms that it got in it, and what waited for its person."""
-    drop_cookie(response, SESSION)
-    drop_cookie(response, BROWSER)
-    csrf.renew()
-    return response
 
 
 def _refused(error: ProtocolError) -> Response:

@@ -12,6 +12,7 @@ from ..login.webauthn import Ceremony, Purpose
 from ..texts import Text
 from . import csrf
 from .guards import (
+    CODE_FAILED,
     Onward,
     allow_form_redirect,
     asking,
@@ -32,10 +33,6 @@ blueprint = Blueprint("mfa", __name__)
 PURPOSE = "mfa"
 KINDS = ("totp", "recovery_code")
 PASSKEY_FAILED = Text("That did not work. Try your passkey again, or use another way.")
-FAILED = Text(
-    "That did not work. Each code works once: wait for the next one and try again. "
-    "After five wrong tries an account pauses for 30 minutes."
-)
 
 
 @blueprint.get("/mfa", provide_automatic_options=False)
@@ -68,11 +65,10 @@ def submit() -> Response:
     else:
         return _page(session, onward, step, 400)
     if cookie is None:
-        error = PASSKEY_FAILED if kind == "webauthn" else FAILED
+        error = PASSKEY_FAILED if kind == "webauthn" else CODE_FAILED
         return _page(session, onward, step, 401, error, kind)
     response = see_other(onward.path)
     keep_session(response, cookie)
-    csrf.renew()
     return response
 
 

@@ -14,12 +14,16 @@ from ..login.webauthn.credentials import name_of
 from ..texts import Text
 from . import csrf
 from .guards import (
+    BACK_TO_FACTORS,
+    LAST_FACTOR,
+    NOT_CHANGED,
     Onward,
     Refused,
-    keep_session,
+    enrolled,
+    fresh,
+    holder,
     not_fresh,
     page,
-    recovery_codes_page,
     see_other,
     services,
     started_session,
@@ -28,9 +32,7 @@ from .guards import (
 blueprint = Blueprint("passkeys", __name__)
 
 LOGIN, MFA, FACTORS = "login", "mfa", "factors"
-NOT_ADDED = Text("Nothing was changed")
 AGAIN = Text("The passkey was not accepted. Try again, or use another one.")
-BACK = ("/account/security", Text("Back to how you sign in"))
 
 
 @blueprint.post("/login/passkey/options", provide_automatic_options=False)
@@ -38,7 +40,7 @@ def login_options() -> Response:
     """What a browser asks its passkeys with, whoever may be there; the challenge is this browser's alone."""
     csrf.check(LOGIN)
     _within_limits()
-    ceremony = Ceremony(Purpose.LOGIN, csrf.holder())
+    ceremony = Ceremony(Purpose.LOGIN, holder())
     return _options(services().passkeys.assertions.options(ceremony))
 
 
@@ -67,23 +69,13 @@ def registration_options() -> Response:
 def add() -> Response:
     """The passkey counts; recovery codes follow for who has none."""
     session, fields = _session()
-    onward = Onward.of(fields)
-    try:
-        name = name_of(fields.get("name", "") or str(_usual_name()))
-    except Invalid as error:
-        raise Refused(400, NOT_ADDED, Text("Give it a name of up to 60 characters."), BACK) from error
-    changes = services().passkey_changes
-    added = changes.add(session, fields.get("answer", ""), name)
-    if added is None:
-        mfa = services().mfa
-        if not mfa.fresh(session, mfa.factors(session.user_id)):
-            raise not_fresh()
-        return page(400, NOT_ADDED, AGAIN, BACK)
-    path = onward.path if onward.fields else "/account/security?notice=passkey_added"
-    response = recovery_codes_page(added.codes, path) if added.codes else see_other(path)
-    keep_session(response, added.cookie)
-    csrf.renew()
-    return response
+    name = _named(fields.get("name", "") or str(_usual_name()))
+    passkey = services().passkey_changes.add(session, fields.get("answer", ""), name)
+    if passkey is not None:
+        return enrolled(passkey, Onward.of(fields), "passkey_added")
+    if not fresh(session):
+        raise not_fresh()
+    return page(400, NOT_CHANGED, AGAIN, BACK_TO_FACTORS)
 
 
 @blueprint.post("/account/passkeys/rename", provide_automatic_options=False)
@@ -92,11 +84,7 @@ def rename() -> Response:
     session, fields = _session()
     if not session.complete:
         raise not_fresh()
-    try:
-        named = services().passkey_changes.rename(session, _id(fields), name_of(fields.get("name", "")))
-    except Invalid as error:
-        raise Refused(400, NOT_ADDED, Text("Give it a name of up to 60 characters."), BACK) from error
-    if not named:
+    if not services().passkey_changes.rename(session, _id(fields), _named(fields.get("name", ""))):
         return _no_such_one()
     return see_other("/account/security?notice=passkey_renamed")
 
@@ -111,8 +99,7 @@ def remove() -> Response:
         case "unknown_factor":
             return _no_such_one()
         case "last_factor":
-            text = Text("This is the only second factor you have. Set up another one first.")
-            return page(403, NOT_ADDED, text, BACK)
+            return page(403, NOT_CHANGED, LAST_FACTOR, BACK_TO_FACTORS)
     raise not_fresh()
 
 
@@ -138,7 +125,16 @@ def _id(fields: dict[str, str]) -> bytes:
 
 
 def _no_such_one() -> Response:
-    return page(404, Text("There is no such passkey"), Text("It was removed already."), BACK)
+    return page(404, Text("There is no such passkey"), Text("It was removed already."), BACK_TO_FACTORS)
+
+
+def _named(text: str) -> str:
+    """``text`` as the name of a passkey; Refused if it can be none."""
+    try:
+        return name_of(text)
+    except Invalid as error:
+        fault = Text("Give it a name of up to 60 characters.")
+        raise Refused(400, NOT_CHANGED, fault, BACK_TO_FACTORS) from error
 
 
 def _usual_name() -> Text:

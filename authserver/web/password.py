@@ -75,7 +75,6 @@ def submit() -> Response:
         return _page(session, onward, 403, FAILED)
     response = see_other(onward.path if onward.fields else "/account?notice=password_changed")
     keep_session(response, renewed, session)
-    csrf.renew()
     return response
 
 

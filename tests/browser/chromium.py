@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 ARGUMENTS = [
     "--headless=new",
@@ -20,6 +28,15 @@ ARGUMENTS = [
 ]
 # for one step of a page, on a machine that is busy with other things
 DEADLINE_MS = 20_000
+# of a device with a passkey in it, as phones and laptops are
+PLATFORM = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
 SIZES: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 800},
     "360": {"width": 360, "height": 740},
@@ -52,3 +69,11 @@ def open_context(browser: Browser, **options: Any) -> BrowserContext:
     context = browser.new_context(**(usual | options))
     context.set_default_timeout(DEADLINE_MS)
     return context
+
+
+def add_authenticator(page: Page, **options: Any) -> tuple[CDPSession, str]:
+    """A virtual authenticator at ``page``: how to speak to it, and its id."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable", {"enableUI": False})
+    made = session.send("WebAuthn.addVirtualAuthenticator", {"options": PLATFORM | options})
+    return session, str(made["authenticatorId"])

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import Page, expect
 
 from .acts import button, heading, sign_in
+from .chromium import add_authenticator
 from .stage import Stage
-
-PLATFORM = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
-
 
 # of a browser that offers nothing in fields: the button is the only way
 NOTHING_OFFERED = "PublicKeyCredential.isConditionalMediationAvailable = async () => false;"
@@ -27,10 +18,7 @@ class Device:
     """A virtual authenticator of one page's browser."""
 
     def __init__(self, page: Page, **options: Any) -> None:
-        self._cdp: CDPSession = page.context.new_cdp_session(page)
-        self._cdp.send("WebAuthn.enable", {"enableUI": False})
-        given = {"options": PLATFORM | options}
-        self._id = self._cdp.send("WebAuthn.addVirtualAuthenticator", given)["authenticatorId"]
+        self._cdp, self._id = add_authenticator(page, **options)
 
     def verify(self, verified: bool) -> None:
         """Whether it recognises its person from now on."""

@@ -11,25 +11,18 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
-from approving import give_passkey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.sync_api import BrowserContext, Page, Route, expect
+from plugins.passkeys import give_passkey
 from plugins.people import hidden_fields
 
 from authserver.crypto import b64u
 
 from .acts import check_out, expect_receipt, heading, sign_in
+from .chromium import add_authenticator
 from .merchant import PAYMENT
 from .stage import Stage
 
-PLATFORM = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
 BUTTON = '[data-webauthn="payment"]'
 NOT_THIS = "That did not work, and nothing was paid."
 
@@ -41,7 +34,7 @@ class Payer:
         self.name = stage.newcomer()
         user = stage.services.users.find(self.name)
         assert user is not None
-        (credential,) = give_passkey(stage.services, user.user_id).credentials
+        (credential,) = give_passkey(stage.app, user.user_id).credentials
         key = credential.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         self._held = {
             "credentialId": standard(credential.id),
@@ -56,11 +49,9 @@ class Payer:
 
         On a page to sign in it would do so by itself: nobody has to touch it.
         """
-        device = page.context.new_cdp_session(page)
-        device.send("WebAuthn.enable", {"enableUI": False})
-        made = device.send("WebAuthn.addVirtualAuthenticator", {"options": PLATFORM | options})
-        given = {"authenticatorId": made["authenticatorId"], "credential": self._held | {"signCount": count}}
-        device.send("WebAuthn.addCredential", given)
+        session, id_ = add_authenticator(page, **options)
+        given = {"authenticatorId": id_, "credential": self._held | {"signCount": count}}
+        session.send("WebAuthn.addCredential", given)
 
 
 def standard(data: bytes) -> str:

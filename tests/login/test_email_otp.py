@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,19 +26,6 @@ from authserver.users import MAX_FAILURES, UserRecord
 
 codes = table_of(OneTimeCode)
 users = table_of(User)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with Mailbox() as server:
-        yield server
-
-
-@pytest.fixture
-def posting(make_world: Callable[..., World], mailbox: Mailbox) -> World:
-    world = make_world(**mailbox.settings())
-    add_user(world.services, "alice")
-    return world
 
 
 def alice_of(world: World) -> UserRecord:

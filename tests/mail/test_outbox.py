@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,12 +31,6 @@ from authserver.texts import Text
 outbox = table_of(Outbox)
 users = table_of(User)
 SECRETS = {"code": "73519284", "link": "http://localhost:8000/enrol?token=s3cr3t"}
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with Mailbox() as server:
-        yield server
 
 
 @pytest.fixture

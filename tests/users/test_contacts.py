@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 from plugins.app import World
 from plugins.people import add_user, on_new_device
@@ -12,19 +10,6 @@ from postbox import Mailbox
 from authserver.errors import Invalid, NotDone
 from authserver.login import Sent
 from authserver.users import UserRecord
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with Mailbox() as server:
-        yield server
-
-
-@pytest.fixture
-def posting(make_world: Callable[..., World], mailbox: Mailbox) -> World:
-    world = make_world(**mailbox.settings())
-    add_user(world.services, "alice")
-    return world
 
 
 def alice_of(world: World) -> UserRecord:

@@ -77,6 +77,7 @@ def test_whoever_has_no_factor_sets_one_up_first(asking: Asking) -> None:
     done = browser.submit(begun, "/account/totp/confirm", code=App(secret).code())
     assert done.status_code == 200
     txn = hidden_fields(page.text, "/account/totp")["request"]
+    assert f'href="/authorize/resume?request={txn}"' in done.text
     page = follow(browser, browser.get(f"/authorize/resume?request={txn}"))
     assert page.request.path == "/consent"
     # the code that confirmed the app is spent

@@ -60,6 +60,20 @@ def test_a_form_from_before_a_login_does_not_fit_after_it(browser: Browser) -> N
     assert browser.post("/login", LOGIN | planted).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("path", "action"), [("/logout", "/logout"), ("/account/sessions", "/account/sessions/end-all")]
+)
+def test_a_form_from_before_signing_out_does_not_fit_after_it(
+    browser: Browser, path: str, action: str
+) -> None:
+    browser.log_in()
+    cookie = browser.cookie("csrf")
+    assert cookie
+    browser.submit(browser.get(path), action)
+    assert browser.cookie("sid") is None
+    assert browser.cookie("csrf") not in (None, cookie)
+
+
 @pytest.mark.parametrize("field", ["request", "txn"])
 def test_a_form_that_is_out_of_date_leads_back_to_its_request_and_nowhere_else(
     browser: Browser, field: str

@@ -151,6 +151,7 @@ def test_it_needs_a_fresh_session_this_form_and_an_address(browser: Browser, mov
     moving_clock.walk(11)
     refused = browser.post(EMAIL, fields | {"email": "b@example.net"})
     assert (refused.status_code, 'href="/login?then=email"' in refused.text) == (403, True)
+    assert "Nothing was done." in refused.text
     assert events(browser, "account.change.rejected") == ["session_stale"]
     assert re.search(rf'<form[^>]*action="{EMAIL}"', browser.get(EMAIL).text) is None
     assert len(mails(browser.app, "email_confirm")) == 1

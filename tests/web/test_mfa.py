@@ -235,7 +235,9 @@ def test_changes_need_a_session_that_has_just_proved_all(
         ("/account/recovery-codes", "mfa.enrol.rejected"),
         ("/account/totp/remove", "mfa.remove.rejected"),
     ):
-        assert browser.submit(page, action).status_code == 403
+        refused = browser.submit(page, action)
+        assert (refused.status_code, "Nothing was changed. How you sign in" in refused.text) == (403, True)
+        assert 'href="/login?then=security"' in refused.text
         assert events(browser)[-1] == (event, "session_stale")
     assert "/login?then=security" in browser.get(SECURITY).text
     # the password alone is not enough, and the way back is kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from plugins.app import Moving, World
@@ -30,19 +30,6 @@ NAMES = (
     "",
     "x" * 300,
 )
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with Mailbox() as server:
-        yield server
-
-
-@pytest.fixture
-def posting(make_world: Callable[..., World], mailbox: Mailbox) -> World:
-    world = make_world(**mailbox.settings())
-    add_user(world.services, "alice")
-    return world
 
 
 def ask(world: World, name: str = "alice") -> None:

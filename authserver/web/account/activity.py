@@ -11,12 +11,10 @@ from ...audit.search import of_person
 from ...texts import Text
 from .. import csrf
 from ..guards import (
-    BROWSER,
-    SESSION,
     Onward,
     come_back_to,
     current_session,
-    drop_cookie,
+    forget_session,
     login_redirect,
     page,
     see_other,
@@ -71,11 +69,7 @@ def not_me() -> Response:
     if row is None:
         return _no_such_entry()
     services().recovery.start(session.user_id, row["id"])
-    response = see_other(f"{PATH}/recovery")
-    drop_cookie(response, SESSION)
-    drop_cookie(response, BROWSER)
-    csrf.renew()
-    return response
+    return forget_session(see_other(f"{PATH}/recovery"))
 
 
 @blueprint.get(f"{PATH}/recovery", provide_automatic_options=False)

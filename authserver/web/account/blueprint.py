@@ -7,7 +7,7 @@ from flask import Blueprint, request
 from ...login import SessionView
 from ...texts import Text
 from ...users import UserRecord
-from ..guards import Refused, current_session, services
+from ..guards import current_session, services
 
 blueprint = Blueprint("account", __name__)
 
@@ -20,19 +20,6 @@ def here() -> tuple[SessionView, UserRecord] | None:
     session = current_session()
     user = None if session is None else services().users.get(session.user_id)
     return None if session is None or user is None else (session, user)
-
-
-def fresh(session: SessionView) -> bool:
-    """Whether the session has just proved all that the person can prove."""
-    mfa = services().mfa
-    return mfa.fresh(session, mfa.factors(session.user_id))
-
-
-def not_fresh(then: str) -> Refused:
-    """The page for a change that needs a fresh session: nothing was done, and where to go on."""
-    text = Text("Nothing was done. This is possible for five minutes after you signed in.")
-    link = (f"/login?then={then}", Text("Sign in and go on"))
-    return Refused(403, Text("Sign in once more"), text, link)
 
 
 def notice(notices: dict[str, Text]) -> Text | None:

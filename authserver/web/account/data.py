@@ -8,8 +8,19 @@ from flask import Response, make_response
 
 from ...texts import Text
 from .. import csrf
-from ..guards import Onward, come_back_to, current_session, login_redirect, page, see_other, services, show
-from .blueprint import PURPOSE, blueprint, fresh, here, not_fresh, notice
+from ..guards import (
+    Onward,
+    come_back_to,
+    current_session,
+    fresh,
+    login_redirect,
+    not_fresh,
+    page,
+    see_other,
+    services,
+    show,
+)
+from .blueprint import PURPOSE, blueprint, here, notice
 
 PATH = "/account/data"
 BACK = (PATH, Text("Your data"))

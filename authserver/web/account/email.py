@@ -8,8 +8,18 @@ from ...login import SessionView
 from ...texts import Text
 from ...users import UserRecord
 from .. import csrf
-from ..guards import Onward, come_back_to, login_redirect, page, see_other, services, show
-from .blueprint import BACK, blueprint, fresh, here, not_fresh
+from ..guards import (
+    Onward,
+    come_back_to,
+    fresh,
+    login_redirect,
+    not_fresh,
+    page,
+    see_other,
+    services,
+    show,
+)
+from .blueprint import BACK, blueprint, here
 
 PATH = "/account/email"
 PURPOSE = "email"

@@ -7,12 +7,10 @@ from flask import Response
 from ...texts import Text
 from .. import csrf
 from ..guards import (
-    BROWSER,
-    SESSION,
     Onward,
     come_back_to,
     current_session,
-    drop_cookie,
+    forget_session,
     login_redirect,
     page,
     see_other,
@@ -64,8 +62,4 @@ def end_all_sessions() -> Response:
     if session is None:
         return login_redirect()
     services().sessions.end_all(session.user_id, "by_user")
-    response = see_other("/login?notice=signed_out_everywhere")
-    drop_cookie(response, SESSION)
-    drop_cookie(response, BROWSER)
-    csrf.renew()
-    return response
+    return forget_session(see_other("/login?notice=signed_out_everywhere"))

@@ -23,8 +23,8 @@ from ...oauth.payment import Account, paid_from
 from ...oauth.payment_evidence import Statement, new_nonce
 from ...oauth.sca_exemptions import proof_of
 from ...texts import Text
-from .. import csrf
 from ..guards import (
+    CODE_FAILED,
     Refused,
     allow_form_redirect,
     deliver,
@@ -35,12 +35,6 @@ from ..guards import (
     too_many_tries,
 )
 from . import wording
-
-FAILED = Text(
-    "That did not work. Each code works once: wait for the next one and try again. "
-    "After five wrong tries an account pauses for 30 minutes."
-)
-
 
 PASSKEY_FAILED = Text(
     "That did not work, and nothing was paid. Read the page again, and use your passkey once more."
@@ -126,7 +120,7 @@ def approve(question: Question, fields: dict[str, str]) -> Response:
     if refused := too_many_tries():
         return refused
     by_passkey = bool(fields.get("assertion"))
-    error = PASSKEY_FAILED if by_passkey else FAILED
+    error = PASSKEY_FAILED if by_passkey else CODE_FAILED
     statement = question.statement(account, fields.get("nonce", "") if by_passkey else new_nonce())
     proved = _proved(question, statement, fields)
     if proved is None:
@@ -140,7 +134,6 @@ def approve(question: Question, fields: dict[str, str]) -> Response:
         raise Late from error
     services().login_limits.succeeded(context.current.get().address)
     keep_session(response, proved.cookie)
-    csrf.renew()
     return response
 
 

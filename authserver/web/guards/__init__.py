@@ -21,10 +21,12 @@ from ...oauth.interactions import InteractionRecord, Unusable
 from ...oauth.request import FORM, HTTPRequest, parse_form
 from ...oauth.response_mode import Reply
 from ...texts import Text
-from .cookies import BROWSER, DEVICE, SESSION, cookie, cookie_name, drop_cookie, services, set_cookie
-from .devices import keep_session
-from .onward import HOMEWARD, Onward, as_request_id
-from .refusals import Refused, not_fresh, recovery_codes_page
+from .cookies import BROWSER, DEVICE, SESSION, cookie, cookie_name, services, set_cookie
+from .devices import forget_session, keep_session
+from .factors import BACK_TO_FACTORS, CODE_FAILED, LAST_FACTOR, NOT_CHANGED, enrolled, recovery_codes_page
+from .holder import holder, remember_holder, sent_holder
+from .onward import HOMEWARD, Onward, as_request_id, see_other
+from .refusals import Refused, fresh, not_fresh
 from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
@@ -32,26 +34,11 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 __all__ = [
-    "BROWSER",
-    "DEVICE",
-    "HOMEWARD",
-    "SESSION",
-    "Onward",
-    "Refused",
-    "as_path",
-    "as_request_id",
-    "come_back_to",
-    "cookie",
-    "cookie_name",
-    "drop_cookie",
-    "keep_session",
-    "language",
-    "not_fresh",
-    "recovery_codes_page",
-    "services",
-    "set_cookie",
-    "translated",
-    "way_back",
+    "BACK_TO_FACTORS", "BROWSER", "CODE_FAILED", "DEVICE", "HOMEWARD", "LAST_FACTOR", "NOT_CHANGED",
+    "SESSION", "Onward", "Refused", "as_path", "as_request_id", "come_back_to", "cookie", "cookie_name",
+    "enrolled", "forget_session", "fresh", "holder", "keep_session", "language", "not_fresh",
+    "recovery_codes_page", "remember_holder", "see_other", "sent_holder", "services", "set_cookie",
+    "translated", "way_back",
 ]  # fmt: skip
 
 # Programs speak to these; everything else is a page for people.
@@ -190,11 +177,6 @@ def asking(request_id: str) -> dict[str, Any] | None:
     client = services().clients.get(interaction.request.client_id)
     pays = interaction.request.payment is not None
     return {"client": client, "login_hint": interaction.request.login_hint, "pays": pays}
-
-
-def see_other(path: str) -> Response:
-    """303 to a path of this server (RFC 9700 §4.12: never 307, which would send a password on)."""
-    return make_response(redirect(path, 303))
 
 
 def page(status: int, title: str, text: str, link: tuple[str, str] | None = None) -> Response:

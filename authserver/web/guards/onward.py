@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from flask import Response, make_response, redirect
+
 # An interaction's id: 256 bits in base64url.
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 HOME = "/account"
@@ -60,3 +62,8 @@ class Onward:
 
 
 HOMEWARD = Onward()
+
+
+def see_other(path: str) -> Response:
+    """303 to a path of this server (RFC 9700 §4.12: never 307, which would send a password on)."""
+    return make_response(redirect(path, 303))

@@ -1,10 +1,15 @@
-"""What pages that change second factors have in common: refusing who has not just proved all, and codes."""
+"""Refusing what was asked for by a page, above all to who has not just proved all that they can."""
 
 from __future__ import annotations
 
-from flask import Response, make_response, render_template
-
+from ...login import SessionView
 from ...texts import Text
+from .cookies import services
+
+HOW_YOU_SIGN_IN = Text(
+    "Nothing was changed. How you sign in can be changed for five minutes after you signed in."
+)
+THIS = Text("Nothing was done. This is possible for five minutes after you signed in.")
 
 
 class Refused(Exception):
@@ -18,14 +23,13 @@ class Refused(Exception):
         self.link = link
 
 
-def not_fresh() -> Refused:
-    """The page for who changes how they sign in without having just proved all that they can."""
-    title = Text("Sign in once more")
-    text = Text("Nothing was changed. How you sign in can be changed for five minutes after you signed in.")
-    return Refused(403, title, text, ("/login?then=security", Text("Sign in and go on")))
+def fresh(session: SessionView) -> bool:
+    """Whether the session has just proved all that the person can prove."""
+    mfa = services().mfa
+    return mfa.fresh(session, mfa.factors(session.user_id))
 
 
-def recovery_codes_page(codes: list[str], path: str) -> Response:
-    """The recovery codes, shown this once, and the way on to ``path``."""
-    # no link away from it: what it shows is shown once
-    return make_response(render_template("recovery_codes.html", codes=codes, path=path, shown_once=True), 200)
+def not_fresh(then: str = "security") -> Refused:
+    """The page for a change that needs a fresh session: nothing was done, and how to go on to ``then``."""
+    text = HOW_YOU_SIGN_IN if then == "security" else THIS
+    return Refused(403, Text("Sign in once more"), text, (f"/login?then={then}", Text("Sign in and go on")))

@@ -6,9 +6,9 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from approving import give_passkey
 from asking import follow
 from plugins.factors import fresh_code, give_app, prove
+from plugins.passkeys import give_passkey
 from plugins.people import Browser, hidden_fields
 from soft_authenticator import Authenticator
 from sqlalchemy import select
@@ -55,10 +55,9 @@ def _refused(run: Run, held: Browser, form: dict[str, str], *reasons: str) -> No
 
 def signature_for_something_else(run: Run) -> None:
     """What a passkey signed for one payment, account, session or person approves no other."""
-    services = run.world.services
     people = {name: person(run, name) for name in ("alice", "mallory")}
     register(run, "shop")
-    devices = {name: give_passkey(services, user_id) for name, user_id in people.items()}
+    devices = {name: give_passkey(run.world.app, user_id) for name, user_id in people.items()}
     held, theirs, elsewhere = (browser(run, name) for name in ("alice", "mallory", "alice"))
     first, second = _accounts(people["alice"])
     page = _page(held)
