@@ -12,10 +12,12 @@ from click.testing import CliRunner, Result
 from flask import Flask
 from plugins.app import ISSUER, MASTER, Moving, World
 from plugins.factors import give_totp, prove
+from plugins.factors import told as mailed
 from plugins.people import Browser, add_user
 
 from authserver.app import services_of
 from authserver.cli import main
+from authserver.personal_data import WAIT_SECONDS
 
 Run = Callable[..., Result]
 PASSWORD = "seven brown foxes sleep"
@@ -240,3 +242,21 @@ def test_a_person_is_erased_for_good_and_only_when_that_is_said_twice(run: Run, 
     name = f"erased-{erased['user_id']}".lower()
     for command in (("enable",), ("disable",), ("reset",), ("erase", "--yes")):
         assert run(command[0], name, *command[1:]).exit_code == 1, command
+
+
+def test_who_is_enabled_has_the_whole_wait_once_more_before_they_are_erased(
+    run: Run, app: Flask, moving_clock: Moving
+) -> None:
+    """A stranger in the account wished for it, and whose it is could not take that back."""
+    services = services_of(app)
+    alice = add_user(services, "alice")
+    browser = Browser(app)
+    browser.log_in()
+    services.erasure.request(services.sessions.list(alice)[0])
+    run("disable", "alice")
+    moving_clock.walk(WAIT_SECONDS + 1)
+    assert told(run("enable", "alice", "--json"))["state"] == "active"
+    assert (services.erasure.carry_out(), services.users.must(alice).state) == (0, "active")
+    assert mailed(app, alice).count("erasure_requested") == 2
+    moving_clock.walk(WAIT_SECONDS)
+    assert services.erasure.carry_out() == 1

@@ -93,6 +93,8 @@ def enable(user: str, as_json: bool) -> None:
     """
     services = open_rooms()
     known = find_user(services, user)
+    # first: once they are enabled, a wish to be erased whose time is over is carried out within a minute
+    services.erasure.wait_anew(known.user_id)
     services.users.enable(known.user_id)
     state = services.users.must(known.user_id).state
     show({"username": known.username, "state": state}, as_json, f"{known.username} is {state}.")

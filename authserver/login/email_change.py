@@ -104,17 +104,20 @@ class EmailChanges:
         """
         user_id = session.user_id
         mine = (table.c.user_id == user_id) & (table.c.digest == crypto.digest(token))
-        spent = delete(table).where(mine, table.c.expires_at > clock.now()).returning(table.c.email)
+        mine &= table.c.expires_at > clock.now()
         try:
             with self._database.writing() as connection:
-                email = connection.execute(spent).scalar()
+                email = connection.execute(select(table.c.email).where(mine)).scalar()
                 if email is None:
                     return False
                 self._contacts.set_email_in(connection, user_id, email)
+                # spent after the person is held, as where they are erased: two must not hold one each
+                if connection.execute(delete(table).where(mine)).rowcount != 1:
+                    raise NotDone("The link was used, or is over.")
                 proved = update(users).where(users.c.user_id == user_id).values(email_verified_at=clock.now())
                 connection.execute(proved)
         except NotDone:
-            # somebody else has it by now
+            # somebody else has it by now, or the link was used beside us
             return False
         self._versions.forget()
         if elsewhere:

@@ -158,9 +158,9 @@ class FactorChanges:
             connection.execute(delete(table).where(table.c.user_id == user_id))
             recovery_codes.remove_in(connection, user_id)
             self._passkeys.forget_in(connection, user_id)
-            # whoever took a factor away from them may have their device too
-            DeviceTrust.forget_all_in(connection, user_id)
             self._sessions.end_all_in(connection, user_id, "factors_reset")
+            # whoever took a factor away from them may have their device too; after sessions, as elsewhere
+            DeviceTrust.forget_all_in(connection, user_id)
             self._audit.record_in(connection, Entry(Event.MFA_REMOVED, reason="by_operator", user_id=user_id))
             self._tell(connection, user_id, "factor_removed", {"factor": ALL})
         return True
@@ -173,8 +173,12 @@ class FactorChanges:
         return True
 
     def still_fresh_in(self, connection: Connection, session: SessionView) -> bool:
-        """Whether the session has proved all that its person has by now, whom this transaction holds."""
-        return self._mfa.fresh(session, self._mfa.factors_in(connection, session.user_id))
+        """Whether the session lives and has proved all that its person has, whom this transaction holds.
+
+        An operator may have taken away all that there was to prove, and ended it.
+        """
+        fresh = self._mfa.fresh(session, self._mfa.factors_in(connection, session.user_id))
+        return fresh and self._sessions.hold_in(connection, session)
 
     def enrolled_in(self, connection: Connection, session: SessionView, kind: str, name: str) -> list[str]:
         """What follows from a new factor of this ``name``: event, mail, recovery codes if there were none."""

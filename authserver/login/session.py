@@ -118,6 +118,13 @@ class Sessions:
         return cookie
 
     @staticmethod
+    def hold_in(connection: Connection, session: SessionView) -> bool:
+        """This transaction holds the session; False if it has ended, or was renewed, since it was read."""
+        same = (sessions.c.digest == session.digest) & sessions.c.ended_at.is_(None)
+        held = update(sessions).where(same).values(last_seen_at=sessions.c.last_seen_at)
+        return connection.execute(held).rowcount == 1
+
+    @staticmethod
     def sid_in(connection: Connection, cookie: str) -> str:
         """The ``sid`` of a session that this transaction has just started."""
         query = select(sessions.c.sid).where(sessions.c.digest == crypto.digest(cookie))

@@ -89,8 +89,7 @@ class Erasure:
                 return False
             if insert_once(connection, ErasureRequest, values):
                 self._audit.record_in(connection, Entry(Event.USER_ERASURE_REQUESTED, user_id=user_id))
-                date = datetime.fromtimestamp(due_at, UTC).date().isoformat()
-                self._tell(connection, user_id, "erasure_requested", {"date": date})
+                self._tell_in(connection, user_id, due_at)
         return True
 
     def cancel(self, user_id: str) -> bool:
@@ -101,6 +100,17 @@ class Erasure:
                 self._audit.record_in(connection, Entry(Event.USER_ERASURE_CANCELLED, user_id=user_id))
                 self._tell(connection, user_id, "erasure_cancelled")
         return gone
+
+    def wait_anew(self, user_id: str) -> None:
+        """Whoever wanted to be erased has the whole wait once more, and is told so by mail.
+
+        For who was disabled meanwhile: they could not think better of it, nor say that it was not they.
+        """
+        due_at = clock.now() + WAIT_SECONDS
+        sooner = (requests.c.user_id == user_id) & (requests.c.due_at < due_at)
+        with self._database.writing() as connection:
+            if connection.execute(update(requests).where(sooner).values(due_at=due_at)).rowcount == 1:
+                self._tell_in(connection, user_id, due_at)
 
     def due(self) -> bool:
         """Whether somebody's wait is over."""
@@ -128,6 +138,10 @@ class Erasure:
         with self._database.writing() as connection:
             self._erase_in(connection, user_id, "by_operator")
         self._versions.forget()
+
+    def _tell_in(self, connection: Connection, user_id: str, due_at: int) -> None:
+        date = datetime.fromtimestamp(due_at, UTC).date().isoformat()
+        self._tell(connection, user_id, "erasure_requested", {"date": date})
 
     @staticmethod
     def _waited() -> Any:

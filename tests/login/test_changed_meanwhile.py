@@ -7,15 +7,20 @@ import threading
 
 import pytest
 from flask import Flask
+from plugins.factors import give_totp
 from plugins.passkeys import give_passkey
 from plugins.people import PASSWORD, Browser, add_user
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
+from authserver import acr, crypto
 from authserver.app import services_of
 from authserver.db import table_of
 from authserver.login import Browser as Asking
+from authserver.login import Factors
+from authserver.login.device_trust import DeviceTrust
 from authserver.login.session import SessionView
 from authserver.login.webauthn import Ceremony, Purpose
+from authserver.models.person import EmailChange
 from authserver.models.user import User
 from authserver.services import Services
 
@@ -84,6 +89,27 @@ def test_a_password_that_became_another_meanwhile_ends_no_session(
     assert services.sessions.read(browser.cookie("sid")) is not None
 
 
+def test_whose_factors_an_operator_takes_away_meanwhile_has_no_codes_that_a_stranger_made(
+    app: Flask, services: Services, alice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_totp(app, alice)
+    cookie = services.sessions.start(alice, acr=acr.MFA, amr=("pwd", "otp", "mfa"))
+    stolen = services.sessions.read(cookie)
+    assert stolen is not None
+    usual = services.mfa.factors
+
+    def read(user_id: str) -> Factors:
+        found = usual(user_id)
+        monkeypatch.undo()
+        assert services.factor_changes.reset(user_id)
+        return found
+
+    monkeypatch.setattr(services.mfa, "factors", read)
+    assert services.factor_changes.renew_codes(stolen) is None
+    # the person gets codes of their own
+    assert len(give_totp(app, alice).codes) == 10
+
+
 def test_a_change_beside_another_of_the_same_person_waits_and_ends(
     services: Services, alice: str, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,3 +135,61 @@ def test_a_change_beside_another_of_the_same_person_waits_and_ends(
     beside.join(30)
     assert not failed
     assert services.users.must(alice).groups == ("auditors",)
+
+
+def test_factors_are_taken_away_beside_the_person_who_says_that_it_was_not_they(
+    app: Flask, services: Services, alice: str, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_totp(app, alice)
+    usual, failed = DeviceTrust.forget_all_in, list[BaseException]()
+
+    def operator() -> None:
+        try:
+            services.factor_changes.reset(alice)
+        except BaseException as error:
+            failed.append(error)
+
+    beside = threading.Thread(target=operator)
+
+    def forget(connection: Connection, user_id: str) -> None:
+        if threading.current_thread() is not beside:
+            beside.start()
+            # long enough for the other to hold what it takes first
+            beside.join(0.5)
+        usual(connection, user_id)
+
+    monkeypatch.setattr(DeviceTrust, "forget_all_in", staticmethod(forget))
+    services.recovery.start(alice, 1)
+    beside.join(30)
+    assert not failed
+    assert not services.mfa.factors(alice).strong
+
+
+def test_an_address_is_confirmed_beside_the_erasure_of_the_person(
+    services: Services, alice: str, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, failed = session_of(services, browser), list[BaseException]()
+    assert not services.email_changes.request(session, "new@example.net")
+    with services.database.writing() as connection:
+        connection.execute(update(table_of(EmailChange)).values(digest=crypto.digest("token")))
+
+    def operator() -> None:
+        try:
+            services.erasure.erase(alice)
+        except BaseException as error:
+            failed.append(error)
+
+    beside, usual = threading.Thread(target=operator), services.contacts.set_email_in
+
+    def set_email(connection: Connection, user_id: str, email: str) -> None:
+        beside.start()
+        # long enough for the other to hold what it takes first
+        beside.join(0.5)
+        usual(connection, user_id, email)
+
+    monkeypatch.setattr(services.contacts, "set_email_in", set_email)
+    services.email_changes.confirm(session, "token", elsewhere=False)
+    beside.join(30)
+    assert not failed
+    erased = services.users.must(alice)
+    assert (erased.state, erased.email) == ("erased", None)

@@ -14,10 +14,11 @@ from asking import PAYMENT, Asking, answer, decide, follow, parameters, payment,
 from plugins.app import Moving
 from plugins.factors import App, code_for, fresh_code, give_apps
 from plugins.people import Browser, hidden_fields
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from authserver import crypto
+from authserver.login import totp_secrets
 from authserver.oauth import canonical_json
 from authserver.oauth.payment import DemoAccounts
 from authserver.oauth.payment_evidence import table
@@ -42,6 +43,19 @@ def token(asking: Asking, response: TestResponse) -> dict[str, Any]:
     """The claims of the access token for an authorization response."""
     body = asking.redeem(answer(response)["code"], "pay1").json
     return asking.world.services.keys.verify(body["access_token"], ["at+jwt"])
+
+
+def test_no_code_is_asked_for_of_an_app_that_takes_none(asking: Asking) -> None:
+    """Each would fail, and the fifth would lock the payer out."""
+    services = asking.world.services
+    give_apps(services)
+    browser = asking.browser()
+    browser.log_in()
+    with services.database.writing() as connection:
+        connection.execute(update(totp_secrets.table).values(misses=totp_secrets.MOST_MISSES))
+    page = receipt(browser)
+    assert 'name="code"' not in page.text
+    assert "not accepted any more" in page.text
 
 
 def test_the_factor_is_asked_for_once_on_the_page_and_raises_the_session(asking: Asking) -> None:
