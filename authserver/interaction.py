@@ -12,7 +12,7 @@ from .login.policy import Asked
 from .oauth.authorization_request import AuthorizationRequest
 from .oauth.consent import Consents
 from .oauth.interactions import InteractionRecord
-from .oauth.sca_exemptions import Exemptions
+from .oauth.sca_exemptions import Analysis, Case, Exemptions
 from .oauth.subjects import Subjects
 
 
@@ -128,14 +128,23 @@ class Steps:
         self._approval = approval
         self._exemptions = exemptions
 
-    def due(self, interaction: InteractionRecord, session: LoggedIn | None, now: int) -> Next:
-        """``next_step``; one query where somebody is logged in, more where their factors matter."""
+    def due(
+        self,
+        interaction: InteractionRecord,
+        session: LoggedIn | None,
+        now: int,
+        analysis: Analysis | None = None,
+    ) -> Next:
+        """``next_step``; one query where somebody is logged in, more where their factors matter.
+
+        ``analysis`` is of the payment that is asked for, as it is made from where they are.
+        """
         request = interaction.request
-        person = NOBODY if session is None else self._person(request, session)
+        person = NOBODY if session is None else self._person(request, session, analysis)
         since = Since(interaction.created_at, interaction.session_before)
         return next_step(request, session, since, person, now)
 
-    def _person(self, request: AuthorizationRequest, session: LoggedIn) -> Person:
+    def _person(self, request: AuthorizationRequest, session: LoggedIn, analysis: Analysis | None) -> Person:
         consented = not self._consents.needed(request, session.user_id)
         # whom the request names is named as its client knows them
         named = request.subjects
@@ -143,8 +152,8 @@ class Steps:
         demand = self._mfa.request_demand(session.user_id, asked_of(request))
         if request.payment is not None:
             highest = self._mfa.factors(session.user_id).highest
-            exempt = self._exemptions.apply(session.user_id, request.payment)
-            return Person(wanted, consented, highest, demand, self._approval, exempt)
+            exempt = self._exemptions.apply(Case(session.user_id, request.payment, analysis))
+            return Person(wanted, consented, highest, demand, self._approval, exempt is not None)
         matters = request.acr_essential or request.acr_values or not session.complete
         if not matters and acr.reaches(session.acr, demand):
             return Person(wanted, consented, session.acr, demand)

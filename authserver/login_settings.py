@@ -59,6 +59,11 @@ class LoginSettings(Appearance):
     payment_sca: Literal["webauthn", "totp"] = "webauthn"
     # whether payments of up to 30 EUR go without it (art. 16 there), until five or 100 EUR in a row
     sca_exempt_low_value: bool = False
+    # whether payers may choose to go without it for a payee (art. 13), or one amount to a payee (art. 14)
+    sca_exempt_trusted_payee: bool = False
+    sca_exempt_recurring: bool = False
+    # up to how many EUR payments like the payer's others go without it (art. 18), as the fraud rate allows
+    sca_exempt_low_risk: Literal["", "100", "250", "500"] = ""
 
 
 def attestation_refusals(settings: LoginSettings) -> list[str]:

@@ -11,6 +11,7 @@ from .login.email_change import Rooms as EmailRooms
 from .login.recovery import Recovery
 from .personal_data import Erasure, Export
 from .personal_data.erasure import Rooms as ErasureRooms
+from .personal_data.export import Rooms as ExportRooms
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .db import Database
     from .login import Mfa, Sessions
     from .mail import Mail
-    from .users import Contacts
+    from .users import Contacts, TrustedPayees
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Below:
     mfa: Mfa
     sessions: Sessions
     contacts: Contacts
+    trusted_payees: TrustedPayees
     person_ends: Callable[[Connection, str, str], None]
 
 
@@ -60,6 +62,6 @@ def build(below: Below) -> PersonRooms:
             database, versions, EmailRooms(audit, mfa, below.sessions, below.contacts, tell, issuer)
         ),
         Recovery(database, audit, tell, below.person_ends),
-        Export(database, audit, below.person_keys, mfa, issuer),
+        Export(database, ExportRooms(audit, below.person_keys, mfa, below.trusted_payees), issuer),
         Erasure(database, versions, erasing),
     )

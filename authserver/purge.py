@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Table, delete, exists, select
+from sqlalchemy import ColumnElement, Table, delete, exists, select
 
 from . import clock
 from .db import Database, table_of
@@ -17,6 +17,7 @@ from .models.replay import Replay
 from .models.session import Session
 from .models.sign_in import SignIn, TrustedDevice
 from .models.token import ReferenceToken, RefreshToken, Revocation
+from .models.trusted_payee import TrustedPayee
 from .models.user import ResetRequest, UserLink
 from .models.webauthn import WebauthnChallenge
 
@@ -24,7 +25,7 @@ BATCH = 1000
 # what goes when its time is over, by itself
 PLAIN = (
     Replay, Revocation, ReferenceToken, ClientSecret, Session, UserLink, ResetRequest, TotpSecret,
-    OneTimeCode, EmailChange, WebauthnChallenge, SignIn, TrustedDevice,
+    OneTimeCode, EmailChange, WebauthnChallenge, SignIn, TrustedDevice, TrustedPayee,
 )  # fmt: skip
 # an authorization is kept for as long as its last access token may live, so that ending it still matters
 LONGEST_ACCESS_TOKEN = 3600 + 60
@@ -39,10 +40,13 @@ PAYMENT_KEPT = 400 * 86_400
 def purge(database: Database) -> dict[str, int]:
     """No expired row is left; gives how many went, by table. Audit events are never purged here."""
     gone: dict[str, int] = {}
+    evidence, payees = table_of(PaymentEvidence), table_of(TrustedPayee)
+    # what a list of trusted payees rests on stays with it
+    trusted = payees.c.evidence_id == evidence.c.evidence_id
     for model in PLAIN:
         table: Table = table_of(model)
         gone[table.name] = _purge_table(database, table)
-    gone["payment_evidence"] = _purge_table(database, table_of(PaymentEvidence))
+    gone["payment_evidence"] = _purge_table(database, evidence, unless=exists().where(trusted))
     # the job that sends gives up first and says so
     gone["outbox"] = _purge_table(database, table_of(Outbox), kept=OUTBOX_KEPT)
     gone["interaction"] = _purge_table(database, table_of(Interaction), kept=INTERACTION_KEPT)
@@ -70,16 +74,19 @@ def _purge_authorizations(database: Database) -> dict[str, int]:
                 gone[member.name] += connection.execute(delete(member).where(member.c.gid.in_(gids))).rowcount
 
 
-def _purge_table(database: Database, table: Table, kept: int = 0) -> int:
-    total, now = 0, clock.now() - kept
+def _purge_table(
+    database: Database, table: Table, kept: int = 0, unless: ColumnElement[bool] | None = None
+) -> int:
+    total, over = 0, table.c.expires_at <= clock.now() - kept
+    over = over if unless is None else over & ~unless
     keys = list(table.primary_key.columns)
     while True:
         with database.reading() as connection:
-            expired = connection.execute(select(*keys).where(table.c.expires_at <= now).limit(BATCH)).all()
+            expired = connection.execute(select(*keys).where(over).limit(BATCH)).all()
         if not expired:
             return total
         with database.writing() as connection:
             for row in expired:
                 same = [column == value for column, value in zip(keys, row, strict=True)]
-                connection.execute(delete(table).where(*same, table.c.expires_at <= now))
+                connection.execute(delete(table).where(*same, over))
         total += len(expired)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from . import crypto, factor_rooms, password_rooms, person_rooms
+from . import crypto, factor_rooms, password_rooms, payment_rooms, person_rooms
 from .audit import Audit, PersonKeys
 from .audit.chain import Sealer
 from .cache import Versions
@@ -40,8 +40,6 @@ from .login.payment_factors import PaymentFactors
 from .login.recovery import Recovery
 from .login.reset_requests import Rooms as ResetRooms
 from .mail import Mail
-from .oauth import account_source
-from .oauth.approved_payments import ApprovedPayments
 from .oauth.authorization_endpoint import AuthorizationEndpoint
 from .oauth.authorization_request import Rooms
 from .oauth.authorization_response import AuthorizationResponses
@@ -57,11 +55,8 @@ from .oauth.dcr.endpoint import Rooms as RegistrationRooms
 from .oauth.id_token import IdTokens
 from .oauth.interactions import Interactions
 from .oauth.logout import EndSession
-from .oauth.payment import Accounts
-from .oauth.payment_evidence import PaymentEvidences
 from .oauth.private_key_jwt import PrivateKeyJwt
 from .oauth.revocation import Revocations
-from .oauth.sca_exemptions import Exemptions
 from .oauth.server import AuthorizationServer
 from .oauth.single_use import SingleUse
 from .oauth.subjects import Subjects
@@ -73,6 +68,7 @@ from .personal_data import Erasure, Export
 from .replay import ReplayGuard
 from .throttle import Throttle
 from .users import Contacts, Links, LockNotices, Users
+from .users.trusted_payees import forget_all_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +77,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Services:
+class Services(payment_rooms.PaymentRooms):
     """Everything that requests, commands and jobs work with."""
 
     settings: Settings
@@ -130,12 +126,8 @@ class Services:
     authorization_endpoint: AuthorizationEndpoint
     interactions: Interactions
     consents: Consents
-    approved_payments: ApprovedPayments
     authorization_responses: AuthorizationResponses
-    accounts: Accounts
     payment_factors: PaymentFactors
-    payment_evidences: PaymentEvidences
-    exemptions: Exemptions
     revocations: Revocations
     end_session: EndSession
     backchannel_logout: BackchannelLogout
@@ -181,6 +173,7 @@ def build(app: Flask, settings: Settings) -> Services:
             backchannel_logout.queue_in(connection, sid)
 
     def person_ends(connection: Connection, user_id: str, reason: str) -> None:
+        forget_all_in(connection, audit, user_id, reason)
         sessions.hold_all_in(connection, user_id)
         # those of the sessions among them: nothing is left to lock after the version
         authorizations.end_for_user_in(connection, user_id, reason)
@@ -197,13 +190,14 @@ def build(app: Flask, settings: Settings) -> Services:
         factor_rooms.Below(settings, master, database, audit, mail, users, sessions, login_limits, throttle)
     )
     mfa = factors.mfa
-    people = person_rooms.build(
-        person_rooms.Below(
-            settings, database, versions, audit, person_keys, mail, mfa, sessions, contacts, person_ends
-        )
+    payments = payment_rooms.build(
+        payment_rooms.Below(settings, master, database, audit, mail, users, authorizations)
     )
-    payment_evidences = PaymentEvidences(database, master, audit)
-    exemptions = Exemptions(settings, database)
+    payees = payments.trusted_payees
+    below = person_rooms.Below(
+        settings, database, versions, audit, person_keys, mail, mfa, sessions, contacts, payees, person_ends
+    )
+    people = person_rooms.build(below)
     passwords = password_rooms.build(
         password_rooms.Below(
             settings, database, audit, mail, users, links, sessions, login_limits, mfa, factors.risk, staff
@@ -236,6 +230,7 @@ def build(app: Flask, settings: Settings) -> Services:
         )
     )
     return Services(
+        **vars(payments),
         settings=settings,
         master=master,
         database=database,
@@ -267,7 +262,7 @@ def build(app: Flask, settings: Settings) -> Services:
         factor_changes=factors.factor_changes,
         passkeys=factors.passkeys,
         passkey_changes=factors.passkey_changes,
-        steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, exemptions),
+        steps=Steps(consents, subjects, mfa, factors.payment_factors.minimum, payments.exemptions),
         password_login=passwords.login,
         password_rules=passwords.rules,
         unused_accounts=passwords.unused_accounts,
@@ -282,16 +277,12 @@ def build(app: Flask, settings: Settings) -> Services:
         authorization_endpoint=AuthorizationEndpoint(Rooms(settings, clients, scopes, keys), throttle, audit),
         interactions=interactions,
         consents=consents,
-        approved_payments=ApprovedPayments(settings, database, authorizations, audit),
         authorization_responses=AuthorizationResponses(
             settings.issuer,
             database,
-            AnswerRooms(interactions, consents, authorizations, payment_evidences, audit),
+            AnswerRooms(interactions, consents, authorizations, payments.payment_evidences, payees, audit),
         ),
-        accounts=account_source.of(settings, users),
         payment_factors=factors.payment_factors,
-        payment_evidences=payment_evidences,
-        exemptions=exemptions,
         revocations=revocations,
         end_session=EndSession(settings, master, clients, subjects, keys, throttle, audit),
         backchannel_logout=backchannel_logout,

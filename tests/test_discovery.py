@@ -36,6 +36,7 @@ PAGES = {
     "/account/activity/recovery", "/account/data", "/account/data/export", "/account/data/delete",
     "/account/data/keep", "/account/email", "/account/email/confirm",
     "/confirm-device", "/confirm-device/send", "/password/forgot", "/account/devices/revoke",
+    "/account/payees/end",
 }  # fmt: skip
 
 

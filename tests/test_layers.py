@@ -22,7 +22,7 @@ FLOORS: list[list[str]] = [
     ],
     ["login", "oauth"],
     ["interaction", "personal_data"],
-    ["factor_rooms", "password_rooms", "person_rooms", "services"],
+    ["factor_rooms", "password_rooms", "payment_rooms", "person_rooms", "services"],
     ["web"],
     [
         "bodies", "documents", "endpoints", "edge", "jobs", "app", "wsgi", "demo", "risk_simulation", "cli",

@@ -12,7 +12,7 @@ from approving import make_payer
 from asking import Asking, answer, decide, payment, start
 from click.testing import CliRunner, Result
 from flask import Flask
-from plugins.app import MASTER
+from plugins.app import MASTER, Moving
 from sqlalchemy import delete, select, update
 
 from authserver.audit.chain import rows
@@ -73,6 +73,47 @@ def test_of_a_code_it_says_that_it_is_bound_to_no_payment(run: Run, asking: Aski
     assert result.exit_code == 0, result.output
     assert "RTS art. 5(1) is not met" in result.output
     assert "PSD2 RTS art. 5(1) is not met" in run("status").output
+
+
+def test_of_an_exemption_it_names_the_article_and_proves_the_choice_that_it_rests_on(
+    run: Run, make_app: Callable[..., Flask], moving_clock: Moving
+) -> None:
+    settings = ("low_value", "trusted_payee", "recurring")
+    asking = Asking(make_app(payment_sca="webauthn", **{f"sca_exempt_{name}": True for name in settings}))
+    alice = make_payer(asking)
+    database = asking.world.services.database
+
+    def pays(amount: str, name: str, next_time: str = "") -> str:
+        moving_clock.walk(1)
+        details = payment(instructedAmount={"amount": amount, "currency": "EUR"}, creditorName=name)
+        page = alice.receipt(authorization_details=details)
+        fields = {"account": alice.accounts[0]}
+        if next_time:
+            asked = alice.challenge(page, next_time=next_time).json
+            assertion = json.dumps(alice.device.sign(asked["publicKey"]))
+            fields |= {"nonce": asked["nonce"], "assertion": assertion, "next_time": next_time}
+        answer(alice.approve(page, fields))
+        return evidence_id(asking)
+
+    chosen = [pays("50.00", "Grocer", "payee"), pays("900.00", "Landlord", "amount")]
+    paid = [pays("5.00", "Grocer"), pays("75.00", "Grocer"), pays("900.00", "Landlord")]
+    for id_, article, rests_on in zip(paid, ("16", "13", "14"), ("", *chosen), strict=True):
+        result = run("audit", "payment-evidence", id_)
+        assert result.exit_code == 0, result.output
+        assert f"PSD2 RTS art. {article}." in result.output and "The evidence holds." in result.output
+        assert (f"They chose so in the evidence {rests_on}." in result.output) == bool(rests_on)
+        told = json.loads(run("audit", "payment-evidence", "--json", id_).stdout)
+        assert told.get("list_evidence", "") == rests_on
+    result = run("audit", "payment-evidence", chosen[0])
+    assert "Your passkey or code the next time: Do not ask again for this payee" in result.output
+    # an exemption that rests on a choice which is not proved any more is not either
+    with database.writing() as connection:
+        connection.execute(update(table).where(table.c.evidence_id == chosen[0]).values(user_id="x"))
+        connection.execute(delete(table).where(table.c.evidence_id == chosen[1]))
+    unopened, gone = (run("audit", "payment-evidence", id_) for id_ in paid[1:])
+    assert "The evidence of the payer's choice cannot be opened." in unopened.output
+    assert "There is no evidence of the payer's choice." in gone.output
+    assert (unopened.exit_code, gone.exit_code) == (1, 1)
 
 
 def test_evidence_that_was_changed_or_is_missing_from_the_log_fails(

@@ -61,6 +61,8 @@ class Event(StrEnum):
     PARTNER_REVOKED = "partner.revoked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     PASSWORD_REJECTED = "password.rejected"  # noqa: S105 - the name of an event
+    PAYEE_REVOKED = "payee.revoked"
+    PAYEE_TRUSTED = "payee.trusted"
     PAYMENT_APPROVED = "payment.approved"
     PAYMENT_EVIDENCE_READ = "payment.evidence.read"
     PAYMENT_EXEMPTED = "payment.exempted"

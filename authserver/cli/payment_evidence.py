@@ -16,7 +16,7 @@ from ..crypto import SealBroken
 from ..errors import NotDone
 from ..login.webauthn import public_key
 from ..oauth.payment_evidence import Kept
-from ..oauth.payment_evidence_check import faults
+from ..oauth.payment_evidence_check import faults, list_faults
 from ..services import Services
 from .rooms import CommandOfIds, json_option, open_rooms, show
 
@@ -26,7 +26,13 @@ NOT_BOUND = "A code of an authenticator app is not bound to amount and payee: PS
 NOTES = {
     "webauthn": "Signed by a passkey over amount, payee and account: PSD2 RTS art. 5(1).",
     "totp": NOT_BOUND,
-    "exemption": "Approved without strong authentication, by an exemption of low value: PSD2 RTS art. 16.",
+}
+EXEMPT = "Approved without strong authentication, "
+EXEMPTIONS = {
+    "low_value": f"{EXEMPT}by an exemption of low value: PSD2 RTS art. 16.",
+    "trusted_payee": f"{EXEMPT}to a payee whom the payer trusts: PSD2 RTS art. 13.",
+    "recurring": f"{EXEMPT}of an amount that the payer chose to pay so: PSD2 RTS art. 14.",
+    "low_risk": f"{EXEMPT}by transaction risk analysis: PSD2 RTS art. 18.",
 }
 
 
@@ -52,13 +58,27 @@ def payment_evidence(evidence_id: str, as_json: bool) -> None:
         raise NotDone(f"The evidence cannot be opened: {why}.") from None
     if kept is None:
         raise NotDone("There is no such evidence: it goes 400 days after the payment was approved.")
-    found = faults(kept, _logged(services, kept), public_key.signed)
+    found = _faults(services, kept)
     outcome: Outcome = "failed" if found else "succeeded"
     services.audit.record(_read(evidence_id, outcome, kept.user_id))
     told = _told(services, kept) | {"faults": found}
     show(told, as_json, _in_words(told))
     if found:
         sys.exit(1)
+
+
+def _faults(services: Services, kept: Kept) -> list[str]:
+    """What does not fit, in the evidence itself and in that of the choice that it rests on."""
+    found = faults(kept, _logged(services, kept), public_key.signed)
+    rests_on = kept.evidence.members.get("listEvidence")
+    if rests_on is None:
+        return found
+    try:
+        listed = services.payment_evidences.find(rests_on)
+    except SealBroken:
+        return [*found, "The evidence of the payer's choice cannot be opened."]
+    found += list_faults(kept, listed)
+    return found + ([] if listed is None else faults(listed, _logged(services, listed), public_key.signed))
 
 
 def _read(evidence_id: str, outcome: Outcome, user_id: str = "") -> Entry:
@@ -77,12 +97,13 @@ def _logged(services: Services, kept: Kept) -> str | None:
 
 
 def _told(services: Services, kept: Kept) -> dict[str, Any]:
-    members = kept.evidence.members
+    members, kind = kept.evidence.members, kept.evidence.kind
     user = services.users.get(kept.user_id)
     return {
         "id": kept.evidence.evidence_id,
-        "kind": kept.evidence.kind,
-        "note": NOTES[kept.evidence.kind],
+        "kind": kind,
+        "note": EXEMPTIONS[members["exemption"]] if kind == "exemption" else NOTES[kind],
+        **({"list_evidence": members["listEvidence"]} if "listEvidence" in members else {}),
         "approved_at": datetime.fromtimestamp(int(members["approvedAt"]), UTC).isoformat(),
         "user": user.username if user else kept.user_id,
         "gid": kept.gid,
@@ -96,4 +117,6 @@ def _in_words(told: dict[str, Any]) -> str:
     head = f"Evidence {told['id']}: approved {told['approved_at']} by {told['user']}, gid {told['gid']}"
     read = [f"  {line}" for line in told["lines"]]
     judged = [f"! {fault}" for fault in told["faults"]] or ["The evidence holds."]
-    return "\n".join([head, f"What the payer read ({told['language']}):", *read, told["note"], *judged])
+    chosen = [f"They chose so in the evidence {told['list_evidence']}."] if "list_evidence" in told else []
+    language = f"What the payer read ({told['language']}):"
+    return "\n".join([head, language, *read, told["note"], *chosen, *judged])

@@ -14,6 +14,7 @@ from .password_rules import PasswordRules
 from .policy import Policy
 from .reset_requests import ResetRequests
 from .risk.assessment import Risk, Visit
+from .risk.payment_analysis import PaymentAnalysis
 from .session import Sessions
 from .session_view import SessionView
 from .staff import Staff, UnusedAccounts
@@ -32,6 +33,7 @@ __all__ = [
     "PasswordLogin",
     "PasswordReset",
     "PasswordRules",
+    "PaymentAnalysis",
     "Policy",
     "ResetRequests",
     "Risk",

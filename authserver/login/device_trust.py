@@ -2,7 +2,8 @@
 
 Each person's token is made when they first sign in there: by what somebody else left in the browser, and kept
 a copy of, they are never known. The cookie proves nothing about who sits there: it spares questions that a
-strange device would raise, and never one that policy asks, a payment's least of all. It is dead after a new
+strange device would raise, and never one that policy asks. A payment may be spared its factor where, besides
+much else, the device is known for a while (``known_since_in``). It is dead after a new
 password, once it was revoked, with any bit changed, for another person, and in a browser of another kind.
 """
 
@@ -75,6 +76,14 @@ class DeviceTrust:
         if row.expires_at <= clock.now():
             return "none"
         return "known" if kind_of(row.user_agent) == kind_of(user_agent) else "mismatch"
+
+    def known_since_in(
+        self, connection: Connection, user_id: str, cookie: str | None, user_agent: str
+    ) -> int | None:
+        """When the person's device became known, as this transaction sees it; None if it is not."""
+        tokens, now = self._parse(cookie or ""), clock.now()
+        rows = self._rows_in(connection, user_id, tokens).values() if tokens else ()
+        return next((row.created_at for row in rows if self._usable(row, user_agent, now)), None)
 
     def remember_in(self, connection: Connection, user_id: str, cookie: str | None, user_agent: str) -> str:
         """The cookie by which the browser is known for the person from now on, and still for others there."""

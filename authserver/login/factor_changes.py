@@ -17,6 +17,7 @@ from ..models.factor import TotpSecret
 from ..models.user import User
 from ..texts import Text
 from ..users import Attempts
+from ..users.trusted_payees import forget_all_in
 from . import recovery_codes, totp, totp_secrets
 from .device_trust import DeviceTrust
 from .mfa import AMR_TOTP, APP, Factors, Mfa, Passkeys, Spent, Tell
@@ -147,7 +148,7 @@ class FactorChanges:
         return codes
 
     def reset(self, user_id: str) -> bool:
-        """The person has no second factor, is known by no device and signed out; False if they had no factor.
+        """The person has no factor, known device or trusted payee, and is signed out; False if they had none.
 
         For operators, who must know by other means that it is the person who asks (NIST SP 800-63B-4 §4.2).
         """
@@ -161,6 +162,7 @@ class FactorChanges:
             self._sessions.end_all_in(connection, user_id, "factors_reset")
             # whoever took a factor away from them may have their device too; after sessions, as elsewhere
             DeviceTrust.forget_all_in(connection, user_id)
+            forget_all_in(connection, self._audit, user_id, "factors_reset")
             self._audit.record_in(connection, Entry(Event.MFA_REMOVED, reason="by_operator", user_id=user_id))
             self._tell(connection, user_id, "factor_removed", {"factor": ALL})
         return True

@@ -182,6 +182,16 @@ TEMPLATES: dict[str, Template] = {
         ),
         may=frozenset({"device"}),
     ),
+    "payee_trusted": Template(
+        Text("You trust a payee"),
+        (
+            Text("Payments to a payee whom you chose need no passkey or code from now on."),
+            WHEN,
+            FROM,
+            Text("Who it is, and how to be asked again, you see at %(issuer)s/account/consents."),
+            NOT_YOU,
+        ),
+    ),
     # to the old address, given in place of the user id
     "email_changed": Template(
         Text("Your e-mail address was changed"),

@@ -21,6 +21,7 @@ from . import (
     signing_key,
     subject,
     token,
+    trusted_payee,
     user,
     webauthn,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "signing_key",
     "subject",
     "token",
+    "trusted_payee",
     "user",
     "webauthn",
 ]

@@ -23,7 +23,7 @@ class PaymentEvidence(Base):
     sealed: Mapped[str] = mapped_column(Text)
     # SHA-256 of what is sealed
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    # the amount in cents where no strong authentication was asked for; null where one was
+    # the amount in cents that was exempt as of low value, whose sums are bounded; null where none was
     exempt_cents: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
     # as long as the payment may be disputed

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, update
 from ..audit import Audit, Entry, Event
 from ..db import Database, table_of
 from ..models.session import Session
+from ..users import TrustedPayees
 from . import payment
 from .authorizations import Authorizations
 from .authorizations import LoggedIn as Decided
@@ -63,6 +64,7 @@ class Rooms:
     consents: Consents
     authorizations: Authorizations
     evidences: PaymentEvidences
+    payees: TrustedPayees
     audit: Audit
 
 
@@ -76,6 +78,7 @@ class AuthorizationResponses:
         self._consents = rooms.consents
         self._authorizations = rooms.authorizations
         self._evidences = rooms.evidences
+        self._payees = rooms.payees
         self._audit = rooms.audit
 
     def recalled(self, interaction: InteractionRecord, session: LoggedIn) -> Reply:
@@ -127,6 +130,10 @@ class AuthorizationResponses:
             grant_id = self._consents.remember_in(connection, request, session.user_id, shown)
             code, gid = self._authorizations.complete_in(connection, request, session, grant_id, details)
             self._evidences.keep_in(connection, evidence, session, gid, request.client_id)
+            chosen = approval.statement.next_time
+            # a list is made with a factor alone (PSD2 RTS art. 13(1) and 14(1))
+            if chosen in ("payee", "amount") and approval.kind != "exemption":
+                self._payees.add_in(connection, session, paid, chosen, evidence.evidence_id)
         return reply(request.target, self._issuer, {"code": code})
 
     def denied(self, interaction: InteractionRecord, user_id: str = "") -> Reply:

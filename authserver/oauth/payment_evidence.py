@@ -20,14 +20,19 @@ from ..models.payment_evidence import PaymentEvidence
 from ..purge import PAYMENT_KEPT
 from . import canonical_json
 
-# what the page looks like is told by its version: raised whenever templates/approve_payment.html says more
-TEMPLATE = "approve_payment/1"
+# what the page looks like is told by its version: raised whenever templates/approve_payment.html says more.
+# The second one asks besides what is to be done the next time
+TEMPLATE, TEMPLATE_WITH_CHOICE = "approve_payment/1", "approve_payment/2"
 NONCE_BYTES = 32
+# the exemption of which amounts are counted
+LOW_VALUE = "low_value"
 # what may not be changed beside the content, which cannot have all of it: the token names its digest
 BOUND = ("evidence_id", "gid", "user_id", "kind", "exempt_cents", "created_at", "expires_at")
 table = table_of(PaymentEvidence)
 
 Kind = Literal["webauthn", "totp", "exemption"]
+# of payments like this one: whether a factor is asked for, for this payee, or for this amount to them
+NextTime = Literal["ask", "payee", "amount"]
 
 
 class LoggedIn(Protocol):
@@ -44,6 +49,7 @@ class Statement:
     """What a payer approves: ``payment`` with their account, for which client and request, in which words.
 
     ``nonce`` is 256 random bits in base64url; ``lines`` are the text that they read, in ``language``.
+    ``next_time`` is their choice for later payments, None where they had none.
     """
 
     payment: Mapping[str, Any]
@@ -52,6 +58,12 @@ class Statement:
     nonce: str
     language: str
     lines: tuple[str, ...]
+    next_time: NextTime | None = None
+
+    @property
+    def template(self) -> str:
+        """The version of the page that they read."""
+        return TEMPLATE if self.next_time is None else TEMPLATE_WITH_CHOICE
 
     @property
     def canonical(self) -> bytes:
@@ -59,6 +71,7 @@ class Statement:
         # whatever else the token will carry of it is approved too
         optional = ("remittanceInformationUnstructured", "actions", "locations")
         given = {name: self.payment[name] for name in optional if name in self.payment}
+        given |= {} if self.next_time is None else {"nextTime": self.next_time}
         return canonical_json.encode(
             {
                 "amount": self.payment["instructedAmount"]["amount"],
@@ -69,7 +82,7 @@ class Statement:
                 "clientId": self.client_id,
                 "requestId": self.request_id,
                 "nonce": self.nonce,
-                "template": TEMPLATE,
+                "template": self.template,
                 "language": self.language,
                 "lines": list(self.lines),
                 **given,
@@ -96,7 +109,7 @@ class Evidence:
         content = {
             "canonicalForm": statement.canonical.decode(),
             "kind": kind,
-            "template": TEMPLATE,
+            "template": statement.template,
             "language": statement.language,
             "lines": list(statement.lines),
             "approvedAt": str(clock.now()),
@@ -116,8 +129,9 @@ class Evidence:
 
     @property
     def exempt_cents(self) -> int | None:
-        """The amount for which nothing was proved; None where something was."""
-        return int(self.members["cents"]) if self.kind == "exemption" else None
+        """The amount that counts for the bounds of low value (PSD2 RTS art. 16); None where none does."""
+        members = self.members
+        return int(members["cents"]) if members.get("exemption") == LOW_VALUE else None
 
     @property
     def members(self) -> dict[str, Any]:
@@ -172,9 +186,11 @@ class PaymentEvidences:
             detail=detail,
         )
         self._audit.record_in(connection, entry)
-        if evidence.exempt_cents is not None:
-            detail = detail | {"cents": evidence.exempt_cents}
-            reason = evidence.members["exemption"]
+        if evidence.kind == "exemption":
+            members = evidence.members
+            rests_on = {"cents": int(members["cents"])} if "cents" in members else {}
+            rests_on |= {"list_evidence": members["listEvidence"]} if "listEvidence" in members else {}
+            reason, detail = members["exemption"], detail | rests_on
             entry = replace(entry, event=Event.PAYMENT_EXEMPTED, reason=reason, detail=detail)
             self._audit.record_in(connection, entry)
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import crypto
+from ..users.trusted_payees import payee_of
 from . import canonical_json
 from .payment_evidence import Kept
 
@@ -42,6 +43,26 @@ def faults(kept: Kept, logged: str | None, signed: Signed) -> list[str]:
         except (ValueError, KeyError, TypeError, IndexError):
             found.append("The assertion cannot be read.")
     return found
+
+
+def list_faults(kept: Kept, listed: Kept | None) -> list[str]:
+    """Why ``kept``, of a payment to a payee on its payer's list, is not covered by what made that entry."""
+    if listed is None:
+        return ["There is no evidence of the payer's choice."]
+    try:
+        paid, chosen = (json.loads(one.evidence.members["canonicalForm"]) for one in (kept, listed))
+        recurring = kept.evidence.members["exemption"] == "recurring"
+        judged = {
+            "Another person made the choice.": listed.user_id == kept.user_id,
+            "The choice was made without a factor.": listed.evidence.kind != "exemption",
+            "The payer chose otherwise.": chosen.get("nextTime") == ("amount" if recurring else "payee"),
+            "The payer chose for another payee.": payee_of(chosen) == payee_of(paid),
+            "The payer chose for another amount.": not recurring
+            or all(chosen[name] == paid[name] for name in ("amount", "currency")),
+        }
+    except (ValueError, KeyError):
+        return ["The evidence of the payer's choice cannot be read."]
+    return [fault for fault, fine in judged.items() if not fine]
 
 
 def _form_faults(members: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -11,6 +12,7 @@ from ..audit import Audit, Entry, Event, PersonKeys
 from ..audit.search import of_person
 from ..db import Database
 from ..login import Mfa, SessionView, fresh_for
+from ..users import TrustedPayees
 from .tables import TABLES, table
 
 # of the newest events so many are told; the copy says whether there are more
@@ -18,17 +20,28 @@ MOST_EVENTS = 10_000
 BATCH = 1000
 NEWEST = 2**62
 EVENTS = frozenset(event.value for event in Event)
-LOG = "audit_event"
+LOG, PAYEES = "audit_event", "trusted_payee"
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """What the copy is made of besides the tables."""
+
+    audit: Audit
+    people: PersonKeys
+    mfa: Mfa
+    payees: TrustedPayees
 
 
 class Export:
     """Makes the copy."""
 
-    def __init__(self, database: Database, audit: Audit, people: PersonKeys, mfa: Mfa, issuer: str) -> None:
+    def __init__(self, database: Database, rooms: Rooms, issuer: str) -> None:
         self._database = database
-        self._audit = audit
-        self._people = people
-        self._mfa = mfa
+        self._audit = rooms.audit
+        self._people = rooms.people
+        self._mfa = rooms.mfa
+        self._payees = rooms.payees
         self._issuer = issuer
 
     def made(self, session: SessionView) -> dict[str, Any] | None:
@@ -44,8 +57,10 @@ class Export:
             told = {
                 name: self._rows(connection, name, user_id)
                 for name, held in TABLES.items()
-                if held.told and name != LOG
+                if held.told and name not in {LOG, PAYEES}
             }
+            # with what is sealed in it
+            told[PAYEES] = self._payees.copy_in(connection, user_id, TABLES[PAYEES].told)
             events = self._events(connection, user_id)
         told[LOG] = events[:MOST_EVENTS]
         left_out = {name: held.why for name, held in TABLES.items() if held.untold}

@@ -71,6 +71,16 @@ TABLES: dict[str, Held] = {
         "kept",
         "as long as the payment may be disputed and its approval must be proved (PSD2 art. 72(1))",
     ),
+    "trusted_payee": Held(
+        (
+            "user_id", "amount", "currency", "evidence_id", "created_at", "last_used_at", "ended_at",
+            "expires_at",
+        ),
+        ("id", "mac", "sealed"),
+        "name and account of the payee are told opened",
+        "kept",
+        "ended by then, and for as long as a payment that was spared a factor by it may be disputed",
+    ),
     "past_password": Held((), ("id", "user_id", "password_hash", "number"), GUARDS),
     "webauthn_credential": Held(
         (

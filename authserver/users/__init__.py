@@ -1,4 +1,4 @@
-"""People: their records, their attempts to log in, and the links by which they set a password."""
+"""People: their records, attempts to log in, links by which they set a password, payees they trust."""
 
 from .attempts import LOCK_SECONDS, MAX_FAILURES, Attempts
 from .contacts import Contacts
@@ -6,6 +6,7 @@ from .links import LINK_SECONDS, Links
 from .locks import LockNotices
 from .record import ERASED, UserRecord, normalise
 from .registry import Users
+from .trusted_payees import Trusted, TrustedPayees
 
 __all__ = [
     "ERASED",
@@ -16,6 +17,8 @@ __all__ = [
     "Contacts",
     "Links",
     "LockNotices",
+    "Trusted",
+    "TrustedPayees",
     "UserRecord",
     "Users",
     "normalise",

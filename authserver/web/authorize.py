@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from .. import clock, crypto
+from .. import crypto
 from ..audit import Entry, Event
 from ..interaction import Step
 from ..oauth.authorization_endpoint import Refused
@@ -33,6 +33,7 @@ from .guards import (
     show,
     speak_as_asked,
     started_session,
+    step_due,
     translated,
     within_limits,
 )
@@ -132,7 +133,7 @@ def unusable(error: Unusable) -> Response:
 def _go_on(interaction: InteractionRecord) -> Response:
     rooms = services()
     session = started_session()
-    step = rooms.steps.due(interaction, session, clock.now())
+    step = step_due(interaction, session)
     try:
         match step.step:
             case Step.LOGIN:

@@ -35,6 +35,7 @@ from authserver.models.session import Session
 from authserver.models.sign_in import TrustedDevice
 from authserver.models.signing_key import SigningKey
 from authserver.models.token import RefreshToken, Revocation
+from authserver.models.trusted_payee import TrustedPayee
 from authserver.models.user import PastPassword, User, UserLink
 from authserver.models.webauthn import WebauthnCredential
 from authserver.services import Services
@@ -48,7 +49,7 @@ STATE = [
         Client, ClientSecret, ClientNetwork, ResourceServer, Scope, RateTier, Revocation, Replay, SigningKey,
         User, UserLink, Session, Grant, Interaction, Authorization, AuthorizationCode, RefreshToken,
         LogoutDelivery, EmailChange, ErasureRequest, TotpSecret, RecoveryCode, WebauthnCredential,
-        TrustedDevice, PastPassword, PersonKey, PaymentEvidence,
+        TrustedDevice, PastPassword, PersonKey, PaymentEvidence, TrustedPayee,
         InitialAccessToken, ClientRegistration,
     )
 ]  # fmt: skip
@@ -81,6 +82,7 @@ SERVED = {
     "code.issued", "consent.granted", "consent.withdrawn", "login.required", "login.succeeded", "logout.done",
     "password.changed", "session.created", "session.limit", "session.revoked", "session.rotated",
     "token.family.revoked", "mfa.succeeded", "payment.approved", "user.link.made",
+    "payee.trusted", "payee.revoked",
     "client.keys.refreshed", "client.registered", "device.trusted", "device.revoked",
     "registration.created", "registration.read", "registration.updated", "registration.deleted",
 }  # fmt: skip

@@ -54,7 +54,7 @@ class Stage:
     # who has an authenticator app, besides alice: they are asked for its code at every login
     apps = frozenset({"dora", "fred"})
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: str) -> None:
         # the demo is started in ``directory``, as people do in the project's folder: pages name its files so
         self.directory = directory / "instance"
         port = _two_ports()
@@ -63,7 +63,7 @@ class Stage:
         self.environment = {
             "PYTHONPATH": str(ROOT),
             "SHOP_DATABASE": str(self.directory / ORDERS),
-            **{f"AUTHSERVER_{name.upper()}": value for name, value in SETTINGS.items()},
+            **{f"AUTHSERVER_{name.upper()}": value for name, value in (SETTINGS | settings).items()},
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AUTHSERVER_")}
         policy = directory / "policy.toml"

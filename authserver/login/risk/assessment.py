@@ -13,7 +13,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, true, update
 
 from ... import clock, crypto
 from ...audit import Audit, Entry, Event
@@ -98,20 +98,29 @@ class Risk:
         Judging nobody costs as much as judging somebody, and its verdict means nothing.
         """
         user = NOBODY if user is None else user
-        attempt = Attempt(
+        device = self._devices.state(user.user_id, visit.device, visit.user_agent)
+        attempt = replace(self.attempt(visit), device=device, account_failures=failures)
+        with self._database.reading() as connection:
+            assessed = self.assessed_in(connection, user.user_id, visit, attempt)
+        return decide(assessed, self._person(user), self._thresholds)
+
+    def attempt(self, visit: Visit) -> Attempt:
+        """What is known of a visit before it is known whose it is. Ask while no transaction is open."""
+        return Attempt(
             clock.now(),
             self._places.of(visit.address),
-            self._devices.state(user.user_id, visit.device, visit.user_agent),
-            self._marks.of("agent", kind_of(visit.user_agent)),
-            visit.client_id,
-            visit.amount,
-            failures,
-            self._limits.failures(visit.address),
+            agent=self._marks.of("agent", kind_of(visit.user_agent)),
+            client=visit.client_id,
+            amount=visit.amount,
+            address_failures=self._limits.failures(visit.address),
         )
-        with self._database.reading() as connection:
-            attempt = replace(attempt, neighbours=self._neighbours(connection, user.user_id, attempt))
-            history = self._history(connection, user.user_id, visit)
-        return decide(self._judged(attempt, history), self._person(user), self._thresholds)
+
+    def assessed_in(
+        self, connection: Connection, user_id: str, visit: Visit, attempt: Attempt, besides: str = ""
+    ) -> Assessed:
+        """How unlike the person ``attempt``, made of ``visit``, is; the session ``besides`` is no history."""
+        attempt = replace(attempt, neighbours=self._neighbours(connection, user_id, attempt))
+        return self._judged(attempt, self._history(connection, user_id, visit, besides))
 
     def record_in(
         self, connection: Connection, user_id: str, visit: Visit, verdict: Verdict, sid: str = ""
@@ -215,10 +224,11 @@ class Risk:
         unlikely = self._model is not None and self._model.unlikely(signals)
         return Assessed(attempt, signals, rules.score(signals), surprise, unlikely)
 
-    def _history(self, connection: Connection, user_id: str, visit: Visit) -> History:
+    def _history(self, connection: Connection, user_id: str, visit: Visit, besides: str = "") -> History:
+        others = table.c.sid != besides if besides else true()
         query = (
             select(table)
-            .where(table.c.user_id == user_id, table.c.completed_at.is_not(None))
+            .where(table.c.user_id == user_id, table.c.completed_at.is_not(None), others)
             .order_by(table.c.completed_at.desc())
             .limit(MOST_PAST)
         )

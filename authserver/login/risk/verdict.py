@@ -54,6 +54,17 @@ class Assessed:
         return telling or (UNLIKELY if self.unlikely and first == NOTHING else first)
 
     @property
+    def nothing_found(self) -> bool:
+        """Whether all that a payment is judged by was known, and as usual (PSD2 RTS art. 18(2)(c)).
+
+        What nobody could tell, or nobody is used to yet, is never taken for as usual.
+        """
+        signals = self.signals
+        known = signals.maturity == "mature" and signals.device == "known" and signals.country == "seen"
+        known = known and signals.travel in ("none", "possible") and signals.amount == "usual"
+        return known and not self.score.reasons and not self.unlikely
+
+    @property
     def strange(self) -> bool:
         """Whether the person should hear of it: they have signed in before, and not from such a device."""
         if self.signals.maturity == "first" or self.signals.device == "known":

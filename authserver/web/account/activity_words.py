@@ -32,6 +32,8 @@ PLAIN = {
     Event.LOGOUT_DONE: Text("Signed out"),
     Event.MFA_FAILED: Text("A wrong code or passkey"),
     Event.PASSWORD_CHANGED: Text("Password changed"),
+    Event.PAYEE_REVOKED: Text("Payments to a payee need a passkey or code again"),
+    Event.PAYEE_TRUSTED: Text("Payments to a payee need no passkey or code from now on"),
     Event.RECOVERY_STARTED: Text("You said that a sign-in was not yours, and everything was signed out"),
     Event.SESSION_LIMIT: Text("The oldest session was ended: there were too many"),
     Event.SESSION_REVOKED: Text("A session was ended"),

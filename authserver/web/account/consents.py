@@ -33,6 +33,7 @@ NOTICES = {
         "Your approval is withdrawn. The application can no longer use it. "
         "A payment that was made already is not undone by this."
     ),
+    "payee_ended": Text("You will be asked for your passkey or code again. Nothing that was paid is undone."),
 }
 # about a client, once it is true of it
 NOTICES_OF_CLIENTS = {
@@ -52,7 +53,7 @@ def allowed() -> Response:
     found = here()
     if found is None:
         return login_redirect(Onward(then="consents"))
-    user_id = found[1].user_id
+    user_id, rooms = found[1].user_id, services()
     turning = Turning(PATH, ("allowed", "payments"))
     come_back_to(turning.here)
     return show(
@@ -61,6 +62,9 @@ def allowed() -> Response:
         payments=turning.part("payments", lambda first, most: _payments(user_id, first, most)),
         turn=turning.to,
         notice=_notice(user_id),
+        # where nobody can trust a payee there is no list to look up
+        trusting=rooms.exemptions.keeps_lists,
+        payees=rooms.trusted_payees.of(user_id) if rooms.exemptions.keeps_lists else (),
     )
 
 
@@ -89,6 +93,19 @@ def withdraw_payment() -> Response:
         text = Text("It was withdrawn, or its time is over. Ask the payee about a payment that was made.")
         return page(404, Text("There is nothing to withdraw"), text, BACK)
     return see_other(f"{PATH}?notice=payment_withdrawn")
+
+
+@blueprint.post("/account/payees/end", provide_automatic_options=False)
+def end_payee() -> Response:
+    """Payments to a payee whom the person trusted need a factor again."""
+    fields = csrf.check(PURPOSE)
+    session = current_session()
+    if session is None:
+        return login_redirect()
+    if not services().trusted_payees.end(session, fields.get("payee", "")):
+        text = Text("It was ended already: you are asked for your passkey or code.")
+        return page(404, Text("There is nothing to end"), text, BACK)
+    return see_other(f"{PATH}?notice=payee_ended")
 
 
 def _notice(user_id: str) -> str:

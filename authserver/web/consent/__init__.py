@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from ... import clock
 from ...interaction import Step
 from ...login import SessionView
 from ...oauth.authorization_response import Late
@@ -20,6 +19,7 @@ from ..guards import (
     services,
     show,
     started_session,
+    step_due,
     within_limits,
 )
 from . import payment, wording
@@ -39,13 +39,13 @@ def ask() -> Response:
     within_limits("resume")
     interaction = claim(request.args.get("request"))
     session = started_session()
-    due = services().steps.due(interaction, session, clock.now())
+    due = step_due(interaction, session)
     if session is None or due.step not in ASKING:
         return _resume(interaction)
-    told = wording.asked(interaction)
+    question = Question.of(interaction, session, due)
     if due.step is Step.APPROVE_PAYMENT:
-        return payment.page(Question(interaction, session, due, told))
-    return _page(interaction, session, told)
+        return payment.page(question)
+    return _page(interaction, session, question.told)
 
 
 @blueprint.post("/consent", provide_automatic_options=False)
@@ -55,10 +55,10 @@ def answer() -> Response:
     fields = csrf.check(PURPOSE)
     interaction = claim(fields.get("txn"))
     session = started_session()
-    due = services().steps.due(interaction, session, clock.now())
+    due = step_due(interaction, session)
     if session is None or due.step not in (*ASKING, Step.DONE):
         return _resume(interaction)
-    question = Question(interaction, session, due, wording.asked(interaction))
+    question = Question.of(interaction, session, due)
     try:
         return _decided(question, fields)
     except Late:
@@ -74,14 +74,16 @@ def challenge() -> Response:
     fields = csrf.check(PURPOSE)
     interaction = claim(fields.get("txn"))
     session = started_session()
-    due = services().steps.due(interaction, session, clock.now())
+    due = step_due(interaction, session)
     if session is None or due.step is not Step.APPROVE_PAYMENT or not due.acr:
         return _no_challenge(409)
-    question = Question(interaction, session, due, wording.asked(interaction))
+    question = Question.of(interaction, session, due)
     if fields.get("shown") != question.shown.digest:
         return _no_challenge(409)
     account = question.account(fields.get("account", ""))
-    return _no_challenge(400) if account is None else payment.challenge(question, account)
+    if account is None:
+        return _no_challenge(400)
+    return payment.challenge(question, account, fields.get("next_time", ""))
 
 
 def _no_challenge(status: int) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from flask import Response, jsonify
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from ... import context, crypto
 from ...acr import PHISHING_RESISTANT
 from ...audit import Entry, Event
 from ...errors import Unavailable
-from ...interaction import Next
+from ...interaction import Next, Step
 from ...login import SessionView
 from ...login.mfa import Spent
 from ...login.payment_factors import Ended, Proved
@@ -21,12 +21,13 @@ from ...oauth.consent import Shown
 from ...oauth.interactions import InteractionRecord
 from ...oauth.payment import Account, paid_from
 from ...oauth.payment_evidence import Statement, new_nonce
-from ...oauth.sca_exemptions import proof_of
+from ...oauth.sca_exemptions import Case
 from ...texts import Text
 from ..guards import (
     CODE_FAILED,
     Refused,
     allow_form_redirect,
+    analysis_of,
     deliver,
     keep_session,
     language,
@@ -49,6 +50,13 @@ class Question:
     session: SessionView
     due: Next
     told: dict[str, Any]
+
+    @classmethod
+    def of(cls, interaction: InteractionRecord, session: SessionView, due: Next) -> Self:
+        """What is due, put to the person; who must use a factor may have a choice for the next time."""
+        told, pays = wording.asked(interaction), due.step is Step.APPROVE_PAYMENT and due.acr
+        choices = services().exemptions.choices(session.user_id, told["payment"]) if pays else ()
+        return cls(interaction, session, due, told | {"choices": wording.choices(choices)})
 
     @property
     def shown(self) -> Shown:
@@ -76,10 +84,11 @@ class Question:
         """The payer's account of this number; never one that only the form knows."""
         return next((account for account in self.accounts() if account.iban == iban), None)
 
-    def statement(self, account: Account, nonce: str) -> Statement:
-        """What they approve by paying from ``account``."""
-        request = self.interaction.request
+    def statement(self, account: Account, nonce: str, next_time: str = "") -> Statement:
+        """What they approve by paying from ``account``; of what was no choice for them nothing is chosen."""
+        request, choices = self.interaction.request, self.told["choices"]
         assert request.payment is not None
+        chosen = next((choice for choice in choices if choice == next_time), wording.ASK)
         return Statement(
             payment=paid_from(request.payment, account),
             client_id=request.client_id,
@@ -87,7 +96,8 @@ class Question:
             request_id=crypto.b64u(crypto.digest(self.interaction.id)),
             nonce=nonce,
             language=language(),
-            lines=wording.lines(self.told, account),
+            lines=wording.lines(self.told, account, chosen),
+            next_time=chosen if choices else None,
         )
 
 
@@ -122,7 +132,8 @@ def approve(question: Question, fields: dict[str, str]) -> Response:
         return refused
     by_passkey = bool(fields.get("assertion"))
     error = PASSKEY_FAILED if by_passkey else CODE_FAILED
-    statement = question.statement(account, fields.get("nonce", "") if by_passkey else new_nonce())
+    nonce = fields.get("nonce", "") if by_passkey else new_nonce()
+    statement = question.statement(account, nonce, fields.get("next_time", ""))
     proved = _proved(question, statement, fields)
     if proved is None:
         return page(question, 401, chosen=account.iban, error=error)
@@ -138,9 +149,9 @@ def approve(question: Question, fields: dict[str, str]) -> Response:
     return response
 
 
-def challenge(question: Question, account: Account) -> Response:
-    """What the browser asks a passkey with: a challenge for exactly what is shown, paid from ``account``."""
-    statement = question.statement(account, new_nonce())
+def challenge(question: Question, account: Account, next_time: str) -> Response:
+    """What the browser asks a passkey with: a challenge for exactly what is shown and chosen on the page."""
+    statement = question.statement(account, new_nonce(), next_time)
     options = services().payment_factors.options(question.session, statement.challenge)
     return jsonify(nonce=statement.nonce, publicKey=options)
 
@@ -168,13 +179,17 @@ def _approval(statement: Statement, proved: Proved) -> Approval:
 
 
 def _exempt(question: Question, account: Account) -> Approval:
-    """An approval by a click alone; Late if the exemption is used up meanwhile."""
+    """An approval by a click alone; Late if the exemption is used up, or another one, meanwhile."""
     payment, session = question.interaction.request.payment, question.session
     assert payment is not None
+    case = Case(session.user_id, payment, analysis_of(question.interaction, session))
+    exempt = services().exemptions.apply(case)
+    if exempt is None:
+        raise Late
 
     def spend_in(connection: Connection) -> SessionView:
-        if not services().exemptions.hold_in(connection, session.user_id, payment):
+        if not services().exemptions.hold_in(connection, case, exempt):
             raise Late
         return session
 
-    return Approval(question.statement(account, new_nonce()), "exemption", proof_of(payment), spend_in)
+    return Approval(question.statement(account, new_nonce()), "exemption", exempt.proof, spend_in)

@@ -12,8 +12,18 @@ from ...clients.redirect_uris import place_of
 from ...oauth.consent import Shown
 from ...oauth.interactions import InteractionRecord
 from ...oauth.payment import Account
+from ...oauth.payment_evidence import NextTime
 from ...texts import Text
 from ..guards import language, services, translated
+
+# asking for a factor the next time too: what every choice begins with
+ASK: NextTime = "ask"
+CHOICES: dict[NextTime, Text] = {
+    ASK: Text("Ask me every time"),
+    "payee": Text("Do not ask again for this payee"),
+    "amount": Text("Do not ask again for this amount to this payee"),
+}
+NEXT_TIME = Text("Your passkey or code the next time")
 
 NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 
@@ -57,16 +67,25 @@ def asked(interaction: InteractionRecord) -> dict[str, Any]:
     }
 
 
+def choices(offered: tuple[NextTime, ...]) -> dict[NextTime, Text]:
+    """What the page offers for the next time, in its words; nothing where there is no choice."""
+    return {choice: CHOICES[choice] for choice in (ASK, *offered)} if offered else {}
+
+
 def shown(told: dict[str, Any]) -> Shown:
     """The page's language, and a digest that goes into the form: two pages share it if they say the same."""
     client = told["client"]
     name = client.client_name if client else None
     words = [language(), name, translated(told["host"]), told["scopes"], told["payment"], told["amount"]]
+    words += [list(told["choices"])] if told.get("choices") else []
     return Shown(language(), crypto.b64u(crypto.digest(json.dumps(words))))
 
 
-def lines(told: dict[str, Any], account: Account) -> tuple[str, ...]:
-    """The text of templates/approve_payment.html that a payer reads before they approve, line by line."""
+def lines(told: dict[str, Any], account: Account, chosen: NextTime) -> tuple[str, ...]:
+    """The text of templates/approve_payment.html that a payer reads before they approve, line by line.
+
+    Of what they may choose for the next time it has what they chose.
+    """
     payment, client = told["payment"], told["client"]
     name = client.client_name or "" if client else ""
     found = [
@@ -85,6 +104,8 @@ def lines(told: dict[str, Any], account: Account) -> tuple[str, ...]:
         also = translated(Text("<bdi>%(name)s</bdi> will also be able to:"))
         found.append(also.replace("<bdi>", "").replace("</bdi>", "") % {"name": name})
         found += told["scopes"]
+    if told["choices"]:
+        found.append(_line(NEXT_TIME, translated(CHOICES[chosen])))
     return tuple(found)
 
 

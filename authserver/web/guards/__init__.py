@@ -12,7 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import Rule as RuleOfWerkzeug
 from werkzeug.utils import cached_property
 
-from ... import clock, context
+from ... import context
 from ...acr import reaches
 from ...errors import ProtocolError, RequestRejected
 from ...interaction import Next, Step
@@ -27,6 +27,7 @@ from .factors import BACK_TO_FACTORS, CODE_FAILED, LAST_FACTOR, NOT_CHANGED, enr
 from .holder import holder, remember_holder, sent_holder
 from .onward import HOMEWARD, Onward, as_request_id, see_other
 from .refusals import Refused, fresh, not_fresh
+from .steps import analysis_of, step_due
 from .wording import as_path, come_back_to, language, translated, way_back
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACK_TO_FACTORS", "BROWSER", "CODE_FAILED", "DEVICE", "HOMEWARD", "LAST_FACTOR", "NOT_CHANGED",
-    "SESSION", "Onward", "Refused", "as_path", "as_request_id", "come_back_to", "cookie", "cookie_name",
-    "enrolled", "forget_session", "fresh", "holder", "keep_session", "language", "not_fresh",
+    "SESSION", "Onward", "Refused", "analysis_of", "as_path", "as_request_id", "come_back_to", "cookie",
+    "cookie_name", "enrolled", "forget_session", "fresh", "holder", "keep_session", "language", "not_fresh",
     "recovery_codes_page", "remember_holder", "see_other", "sent_holder", "services", "set_cookie",
-    "translated", "way_back",
+    "step_due", "translated", "way_back",
 ]  # fmt: skip
 
 # Programs speak to these; everything else is a page for people.
@@ -150,7 +151,7 @@ def speak(tags: Iterable[str], since: int = 0) -> None:
 def due(onward: Onward, session: SessionView) -> Next:
     """What the person must do before they go on."""
     if onward.request_id:
-        return services().steps.due(claim(onward.request_id), session, clock.now())
+        return step_due(claim(onward.request_id), session)
     if session.confirm:
         return Next(Step.CONFIRM_DEVICE)
     if session.proved:

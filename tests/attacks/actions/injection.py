@@ -56,11 +56,11 @@ HEADERS = (
 COOKIES = ("sid", "csrf", "browser", "lang")
 FIELDS = (
     "username", "password", "password_again", "new_password", "token", "decision", "account", "sid", "txn",
-    "client_id", "request", "payment", "x",
+    "client_id", "request", "payment", "payee", "next_time", "x",
 )  # fmt: skip
 NAMED = (
     "/consent", "/authorize/cancel", "/account/sessions/end", "/account/consents/withdraw",
-    "/account/payments/withdraw",
+    "/account/payments/withdraw", "/account/payees/end",
 )  # fmt: skip
 # in every payload, and in no statement of this server
 MARK = "zq7k"

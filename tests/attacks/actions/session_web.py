@@ -96,6 +96,8 @@ class _Scene:
         self.fields = {a: f for page in shown for a, f in own_fields(page).items()}
         # sent by the script of the same form
         self.fields["/consent/payment-challenge"] = self.fields["/consent"]
+        # shown where payees may be trusted, which stands off here; to end one works everywhere
+        self.fields["/account/payees/end"] = self.fields["/account/consents/withdraw"]
         for path in ("/login/passkey", "/account/passkeys"):
             self.fields[f"{path}/options"] = self.fields[path]
         self.fields["/mfa/passkey/options"] = self.fields["/mfa"]
