@@ -173,14 +173,18 @@ class DeviceTrust:
         return crypto.mac(self._master.derive(TAG_PURPOSE, token.kid), token.value.encode())[:TAG_BYTES]
 
     def _parse(self, cookie: str) -> Sequence[_Token]:
-        """The tokens of this server that a cookie holds; none if any of it is another's."""
-        tokens = [self._token(one) for one in cookie[:MOST_LENGTH].split("~")[:MOST_PEOPLE]]
+        """The tokens of this server that a cookie holds; none if any of them was changed.
+
+        One under a master key that was taken away says nothing of the others.
+        """
+        parts = cookie[:MOST_LENGTH].split("~")[:MOST_PEOPLE]
+        tokens = [self._token(one) for one in parts if one.partition(".")[0] in self._master.keys]
         return [token for token in tokens if token is not None] if None not in tokens else []
 
     def _token(self, text: str) -> _Token | None:
         kid, _, rest = text.partition(".")
         value, _, tag = rest.partition(".")
-        if kid not in self._master.keys or len(value) != TOKEN_LENGTH or not value.isascii():
+        if len(value) != TOKEN_LENGTH or not value.isascii():
             return None
         token = _Token(kid, value)
         try:

@@ -215,9 +215,12 @@ class Ledger:
         }
 
     def knows(self, request: Request) -> bool:
-        """Tell whether the request was begun under its key with this very approval."""
+        """Tell whether the bank may have been asked, for this request under its key and this approval."""
         with self._database.connection() as db:
-            sql = "SELECT 1 FROM approval WHERE id = ? AND client_id = ? AND key = ?"
+            sql = (
+                "SELECT 1 FROM approval JOIN request USING (client_id, key)"
+                " WHERE id = ? AND client_id = ? AND key = ? AND (ready OR status IS NOT NULL)"
+            )
             return db.execute(sql, (request.approval, request.client_id, request.key)).fetchone() is not None
 
 

@@ -713,6 +713,18 @@ def test_much_money_takes_a_person_who_has_just_proved_who_they_are(
     assert post(client, issuer.token(), key="key-3").status_code == 201
 
 
+def test_much_money_that_no_bank_was_asked_for_takes_a_person_who_has_just_proved_who_they_are(
+    settings: Settings, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(create_app(replace(settings, step_up_over=1000)))
+    strong, now = "urn:authserver:acr:mfa", int(time.time())
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteReplayStore, "claim", lambda *_: (_ for _ in ()).throw(Unavailable()))
+        assert post(client, persons_token(issuer, acr=strong, auth_time=now)).status_code == 503
+    assert post(client, persons_token(issuer, acr=strong, auth_time=now - 400)).status_code == 401
+    assert post(client, persons_token(issuer, acr=strong, auth_time=now)).status_code == 201
+
+
 def test_a_token_for_approved_payments_makes_no_other(client: Client, issuer: Issuer) -> None:
     approved = {"type": "payment_initiation", **ORDER, "debtorAccount": {"iban": "GB29NWBK60161331926819"}}
     token = issuer.token(authorization_details=[{"type": "account_information"}, approved])

@@ -258,6 +258,23 @@ def test_a_device_that_was_not_used_for_its_lifetime_is_none_and_leaves(
     assert purge(world.services.database)["sign_in"] == 1
 
 
+def test_a_token_of_a_master_key_that_was_taken_away_makes_nobody_else_strange(
+    world: World, make_app: Callable[..., Flask]
+) -> None:
+    services, alice = world.services, user_id(world)
+    bob, old = add_user(services, "bob"), services.settings.master_keys.get_secret_value()
+    with services.database.writing() as connection:
+        shared = services.device_trust.remember_in(connection, bob, None, FIREFOX)
+    new = f"k2:{b64u(bytes(32))}"
+    both = world_of(make_app(master_keys=f"{new},{old}")).services
+    with both.database.writing() as connection:
+        shared = both.device_trust.remember_in(connection, alice, shared, FIREFOX)
+    trust = world_of(make_app(master_keys=new)).services.device_trust
+    assert [trust.state(one, shared, FIREFOX) for one in (alice, bob)] == ["known", "mismatch"]
+    # what was changed is still no cookie of ours
+    assert trust.state(alice, f"{shared.split('~', maxsplit=1)[0]}~k2.x.y", FIREFOX) == "mismatch"
+
+
 def test_neither_cookie_nor_address_rests(world: World) -> None:
     held = at_home(world)
     token = str(held.cookie("device")).split(".")[1]
