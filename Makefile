@@ -27,6 +27,8 @@ production: installed-dev ## nginx, PostgreSQL, Redis and two workers as in depl
 	@scripts/install-test-services.sh
 	@exec $(BIN)/python -m deploy.rehearsal
 
+# Without bytecode each process of the tests, and each server that they start, compiles the same files anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: installed-dev ## every test; ARGS="tests/oauth -k par" picks some
 	@scripts/install-test-services.sh
 ifeq ($(strip $(ARGS)),)

@@ -1,4 +1,4 @@
-"""What each app of a process would compile anew is compiled once: its URL rules and its templates.
+"""What each app of a process would compile anew is compiled once: its URL rules, templates and statements.
 
 Most tests make an app of their own, and most of the time that takes goes to Python's compiler, which makes
 the same of the same each time.
@@ -6,17 +6,24 @@ the same of the same each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any
 
 from flask import Flask
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
-from werkzeug.routing.rules import Rule
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.util import LRUCache
+from werkzeug.routing.rules import Rule, RulePart
 
 _compile_builder = Rule._compile_builder
 _builders: dict[tuple[Any, ...], Callable[..., tuple[str, str]]] = {}
+_parse_rule = Rule._parse_rule
+_parts: dict[str, tuple[list[RulePart], list[tuple[bool, str]]]] = {}
+# more than all that the product says: none is compiled twice
+STATEMENTS = 4000
 
 
 def _builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
@@ -25,6 +32,32 @@ def _builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str
     if key not in _builders:
         _builders[key] = _compile_builder(rule, append_unknown)
     return _builders[key]
+
+
+def _parsed(rule: Rule, text: str) -> Iterable[RulePart]:
+    """What ``text`` is made of, and noted in ``rule``; what varies in it belongs to the map of an app."""
+    if "<" in text:
+        return _parse_rule(rule, text)
+    if text not in _parts:
+        known = len(rule._trace)
+        _parts[text] = list(_parse_rule(rule, text)), rule._trace[known:]
+        del rule._trace[known:]
+    parts, trace = _parts[text]
+    rule._trace += trace
+    return parts
+
+
+class Statements(LRUCache[Any, Any]):
+    """The statements that every engine of one kind has compiled: of two such engines the SQL is the same."""
+
+    def get(self, key: tuple[Any, ...], default: Any = None) -> Any:
+        return super().get(key[1:], default)
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        super().__setitem__(key[1:], compiled)
+
+
+_statements: defaultdict[type[Dialect], Statements] = defaultdict(lambda: Statements(STATEMENTS))
 
 
 class Compiled(BytecodeCache):
@@ -41,4 +74,9 @@ class Compiled(BytecodeCache):
 
 
 Rule._compile_builder = _builder  # type: ignore[method-assign]
+Rule._parse_rule = _parsed  # type: ignore[method-assign]
+# an engine that is made sets one of its own, to no effect
+Engine._compiled_cache = property(  # type: ignore[assignment]
+    lambda engine: _statements[type(engine.dialect)], lambda engine, own: None
+)
 Flask.jinja_options = Flask.jinja_options | {"bytecode_cache": Compiled()}
