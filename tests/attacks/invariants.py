@@ -54,10 +54,11 @@ STATE = [
     )
 ]  # fmt: skip
 # what an honest look or a refused guess may change: when a session was seen, how often somebody failed
-# and, after a login, in which language somebody reads and how long their device is known
+# and, by a job, which lock they were told of; after a login, in which language they read, and how long their
+# device is known
 VOLATILE = {
-    "last_seen_at", "last_used_at", "failures", "locked_until", "language", "user_account.version",
-    "trusted_device.expires_at",
+    "last_seen_at", "last_used_at", "failures", "locked_until", "locked_told", "language",
+    "user_account.version", "trusted_device.expires_at",
 }  # fmt: skip
 # by the driver, and on PostgreSQL in one round trip, since they run before and after every request
 _COLUMNS = {
