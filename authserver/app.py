@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import multiprocessing
 import os
 
@@ -116,4 +117,8 @@ def serving_app() -> Flask:
             jobs.start()
 
         os.register_at_fork(after_in_child=after_fork)
+    # what is there now stays to the end: no collection walks it, and a fork shares its pages
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     return app

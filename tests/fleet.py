@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 from plugins.app import MASTER, WIDE_LIMITS, World, basic, make_settings, populate
-from running import RunningServer
+from running import ForkingServer, RunningServer
 
 from authserver import crypto
 from authserver.app import create_app, services_of
@@ -64,7 +64,9 @@ class Asked:
 
 
 class Fleet:
-    """``authserver serve`` with its workers, and the same database in this process."""
+    """A server with its workers, and the same database in this process."""
+
+    kind: type[RunningServer] = RunningServer
 
     def __init__(
         self, directory: Path, database_url: str, workers: int = 2, redis_url: str = "", **settings: str
@@ -77,7 +79,7 @@ class Fleet:
             **({"redis_url": redis_url} if redis_url else {}),
             **settings,
         }
-        self.server = RunningServer(directory, workers=workers, **given)
+        self.server = self.kind(directory, workers=workers, **given)
         app = create_app(make_settings(directory, database_url, issuer=self.server.issuer))
         self.services = services_of(app)
         # as `authserver db upgrade` does, without a process of its own for it
@@ -86,6 +88,8 @@ class Fleet:
 
     def __enter__(self) -> Self:
         self.server.start()
+        # one answers while the next is on its way
+        until(lambda: len(self.server.worker_pids()) == self.server.workers, 30, "every worker")
         with self.pinned():
             pass
         return self
@@ -172,6 +176,12 @@ class Fleet:
             self.services.master,
             lambda jws: self.services.keys.verify_checkpoint(jws, CHECKPOINT_TYP),
         )
+
+
+class ForkingFleet(Fleet):
+    """Workers that are there again within moments of a kill: what counts is what a dead one leaves behind."""
+
+    kind = ForkingServer
 
 
 def _reply(client: httpx.Client, method: str, path: str, **arguments: Any) -> Reply:

@@ -49,12 +49,15 @@ class RunningServer:
             check=check,
         )
 
+    def serving(self) -> list[str]:
+        """The module that serves, with its arguments."""
+        return ["authserver", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+
     def start(self) -> RunningServer:
         """It answers /readyz; the last lines of its log are in the error otherwise."""
-        command = [sys.executable, "-m", "authserver", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--workers", str(self.workers)],
+                [sys.executable, "-m", *self.serving()],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
@@ -81,11 +84,14 @@ class RunningServer:
         assert self._process is not None
         return self._process.pid
 
+    def children(self) -> list[int]:
+        """The processes that the one that was started has started."""
+        return [*map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+
     def worker_pids(self) -> list[int]:
         """The processes that serve: children of the one that was started."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         found = []
-        for child in map(int, children):
+        for child in self.children():
             line = Path(f"/proc/{child}/cmdline").read_bytes()
             if b"spawn_main" in line or b"multiprocessing" in line:
                 found.append(child)
@@ -111,3 +117,23 @@ class RunningServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class ForkingServer(RunningServer):
+    """The same app under gunicorn, which loads it once and forks: a killed worker has a successor at once."""
+
+    def __init__(self, directory: Path, workers: int = 1, port: int | None = None, **settings: str) -> None:
+        super().__init__(directory, workers, port, **settings)
+        # said to the app, as `authserver serve` does: on SQLite it would refuse company otherwise
+        self.environment["AUTHSERVER_WORKERS"] = str(workers)
+
+    def serving(self) -> list[str]:
+        """gunicorn with what is needed to serve many requests on one connection."""
+        return [
+            "gunicorn", "-k", "gthread", "-w", str(self.workers), "--threads", "8", "--keep-alive", "75",
+            "--no-control-socket", "--preload", "-b", f"127.0.0.1:{self.port}", "wsgi:app",
+        ]  # fmt: skip
+
+    def worker_pids(self) -> list[int]:
+        """The processes that serve."""
+        return self.children()

@@ -20,9 +20,18 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNNING = {"serve", "demo run"}
 
 
+def members(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """The commands of a group, in the order of their names."""
+    context = click.Context(group)
+    for name in sorted(group.list_commands(context)):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield name, command
+
+
 def leaves(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by the words that call it."""
-    for name, command in sorted(group.commands.items()):
+    for name, command in members(group):
         if isinstance(command, click.Group):
             yield from leaves(command, (*path, name))
         else:
@@ -95,7 +104,7 @@ def test_each_command_has_help_an_example_that_parses_and_json(path: str) -> Non
 
 
 def test_groups_say_what_they_are_for() -> None:
-    for name, group in main.commands.items():
+    for name, group in members(main):
         assert group.get_short_help_str(), name
     shown = CliRunner().invoke(main, ["--help"]).output
     assert "Exit codes: 0 done; 1 " in shown
@@ -121,17 +130,16 @@ def test_every_command_in_the_documentation_is_one(document: Path) -> None:
         words = [word for word in words_of(line) if word != "…"]
         # a sentence names a command, or a group, without all that it wants
         command: click.Command = main
-        while words and isinstance(command, click.Group) and words[0] in command.commands:
-            command = command.commands[words.pop(0)]
+        while words and isinstance(command, click.Group) and words[0] in (known := dict(members(command))):
+            command = known[words.pop(0)]
         if isinstance(command, click.Group):
             assert not words or words[0].startswith("-"), line
             continue
-        known = {
+        options = {
             name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)
-        }
-        known |= {"--help", "-h"}
+        } | {"--help", "-h"}
         flags = [word.partition("=")[0] for word in words if word.startswith("-") and len(word) > 1]
-        assert set(flags) <= known, (line, sorted(set(flags) - known))
+        assert set(flags) <= options, (line, sorted(set(flags) - options))
 
 
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text("utf-8")

@@ -55,6 +55,7 @@ def test_every_step_up_and_down_again(empty: Database) -> None:
     # a second time there is nothing to do
     assert migrate.upgrade(empty) == migrate.head()
     script = ScriptDirectory.from_config(migrate._config())
+    assert migrate.head() == script.get_current_head()
     revisions = [revision.revision for revision in script.walk_revisions()]
     for below in [*revisions[1:], "base"]:
         migrate.downgrade(empty, below)

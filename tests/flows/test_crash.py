@@ -10,22 +10,22 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet import Asked, Fleet, asking, until
+from fleet import Asked, Fleet, ForkingFleet, asking, until
 from services import PostgresCluster
 
-KILLS = 2
+KILLS = 5
 CONNECTIONS = 6
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     if request.param == "sqlite":
-        with Fleet(tmp_path, f"sqlite:///{tmp_path / 'crash.db'}") as running:
+        with ForkingFleet(tmp_path, f"sqlite:///{tmp_path / 'crash.db'}") as running:
             yield running
         return
     cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
     url = cluster.create_database(template=request.getfixturevalue("postgresql_template"))
-    with Fleet(tmp_path, url) as running:
+    with ForkingFleet(tmp_path, url) as running:
         yield running
     cluster.drop_database(url)
 
@@ -49,7 +49,6 @@ def test_no_token_is_out_that_the_audit_log_does_not_know(fleet: Fleet) -> None:
     with asking([(client, fleet.token()) for client in clients], pause=0.005) as asked:
         for _ in range(KILLS):
             serving(asked)
-            # the oldest: the server gives up when a worker dies twice within seconds
             killed.append(min(fleet.server.worker_pids()))
             os.kill(killed[-1], signal.SIGKILL)
             until(lambda: successors(fleet, killed), 15, "the worker has a successor")

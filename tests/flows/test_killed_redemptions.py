@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet import Ask, Fleet, until
+from fleet import Ask, Fleet, ForkingFleet, until
 from journey import CALLBACK, VERIFIER, Journey
 from running import ROOT
 from services import PostgresCluster
@@ -55,7 +55,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     if request.param == "postgresql":
         cluster = request.getfixturevalue("postgres_cluster")
         url = cluster.create_database(template=request.getfixturevalue("postgresql_template"))
-    made = Fleet(tmp_path, url)
+    made = ForkingFleet(tmp_path, url)
     (tmp_path / "pause").mkdir()
     (tmp_path / "pause" / "sitecustomize.py").write_text(PAUSE)
     made.server.environment["PYTHONPATH"] = f"{tmp_path / 'pause'}{os.pathsep}{ROOT}"
@@ -134,7 +134,6 @@ def test_a_kill_between_redemption_and_answer_leaves_no_code_usable_twice(fleet:
     outcomes = {"answered": 0, "spent, no answer": 0, "unspent": 0}
     for number in range(KILLS):
         until(lambda: len(workers(fleet)) == 2, 20, "two workers")
-        # the oldest: the server gives up when a worker dies twice within seconds
         victim, other = workers(fleet)
         client, survivor = on_worker(fleet, victim), on_worker(fleet, other)
         code = journey.code()

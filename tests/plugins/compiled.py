@@ -1,16 +1,19 @@
 """What each app of a process would compile anew is compiled once: its URL rules, templates and statements.
 
 Most tests make an app of their own, and most of the time that takes goes to Python's compiler, which makes
-the same of the same each time.
+the same of the same each time. Nor does each HTTP client read the certificates of every authority anew.
 """
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 from types import CodeType
 from typing import Any
 
+import httpx
 from flask import Flask
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
@@ -80,3 +83,11 @@ Engine._compiled_cache = property(  # type: ignore[assignment]
     lambda engine: _statements[type(engine.dialect)], lambda engine, own: None
 )
 Flask.jinja_options = Flask.jinja_options | {"bytecode_cache": Compiled()}
+httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no collection of garbage need walk it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5000, 20, 20)
