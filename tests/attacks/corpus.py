@@ -82,6 +82,7 @@ EXPECT_KEYS = {
 }  # fmt: skip
 CASE_KEYS = {
     "id", "title", "steps", "waits_for", "part_waits", "server", "settings", "clock", "expect", "tampers",
+    "pages",
 }  # fmt: skip
 
 
@@ -100,6 +101,9 @@ class Case:
     clock: bool = False
     expect: dict[str, Any] = field(default_factory=dict)
     tampers: bool = False
+    # a walk past many pages for what they say: under each of them lie statements that other cases try on
+    # both databases, so that it is taken on one
+    pages: bool = False
 
     def __str__(self) -> str:
         return self.id
@@ -108,7 +112,7 @@ class Case:
     def plain(self) -> bool:
         """Whether it changes nothing for others: such cases follow one another on one app."""
         alone = any(step.get("do", "save") not in CONTAINED for step in self.steps)
-        return not (self.settings or self.clock or self.tampers or alone)
+        return not (self.settings or self.clock or self.tampers or self.pages or alone)
 
 
 def shared_ids() -> dict[str, list[str]]:

@@ -27,8 +27,33 @@ def test_attack(case: Case, world_of: Callable[[str], World], descriptions: Desc
     _run(world_of(case.area), descriptions).play(case, ACTIONS)
 
 
-@pytest.mark.parametrize("case", [case for case in runnable("wsgi") if not case.plain], ids=str)
+ALONE = [case for case in runnable("wsgi") if not case.plain]
+
+
+@pytest.mark.parametrize("case", [case for case in ALONE if not case.pages], ids=str)
 def test_attack_on_an_app_of_its_own(
+    case: Case,
+    make_app: Callable[..., Flask],
+    descriptions: Descriptions,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    _play_alone(case, make_app, descriptions, tmp_path, request)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("case", [case for case in ALONE if case.pages], ids=str)
+def test_attack_on_every_page(
+    case: Case,
+    make_app: Callable[..., Flask],
+    descriptions: Descriptions,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    _play_alone(case, make_app, descriptions, tmp_path, request)
+
+
+def _play_alone(
     case: Case,
     make_app: Callable[..., Flask],
     descriptions: Descriptions,

@@ -5,17 +5,21 @@ On SQLite each test has a file of its own; on PostgreSQL one database is emptied
 
 from __future__ import annotations
 
+import select
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import table_rows
+from psycopg.pq import TransactionStatus
 from services import PostgresCluster
 
-from authserver import migrate
+from authserver import db, migrate
 from authserver.app import create_app, services_of
+from authserver.postgresql import PATIENCE_SECONDS, Impatient
 from plugins.app import make_settings
 
 
@@ -43,6 +47,51 @@ def _migrate(directory: Path, database_url: str) -> None:
     services.database.engine.dispose()
 
 
+class Resting:
+    """Connections to one database that an app has closed: the next app's need no new server processes.
+
+    A connection whose ``_pool`` this is comes here when it is closed, as psycopg lets those of its pools.
+    """
+
+    close_returns = True
+    most = 8
+
+    def __init__(self) -> None:
+        self._kept: list[Impatient] = []
+
+    def take(self) -> Impatient | None:
+        """One that is as a new one would be, or None."""
+        while self._kept:
+            kept = self._kept.pop()
+            # the server says nothing unasked but that it has gone
+            if not select.select([kept.fileno()], [], [], 0)[0]:
+                return kept
+            self._end(kept)
+        return None
+
+    def putconn(self, connection: Impatient) -> None:
+        """``connection`` rests; it ends if something is still under way in it."""
+        idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if idle and not connection.autocommit and len(self._kept) < self.most:
+            connection.patience = PATIENCE_SECONDS
+            self._kept.append(connection)
+        else:
+            self._end(connection)
+
+    def processes(self) -> list[int]:
+        """The server processes of those that rest."""
+        return [kept.info.backend_pid for kept in self._kept]
+
+    def close(self) -> None:
+        """None rests any more."""
+        while self._kept:
+            self._end(self._kept.pop())
+
+    def _end(self, connection: Impatient) -> None:
+        connection._pool = None
+        connection.close()
+
+
 class Recycled:
     """One PostgreSQL database that is brought back to what its template held.
 
@@ -54,17 +103,31 @@ class Recycled:
         self._connection = psycopg.connect(cluster.conninfo(self.url.rpartition("/")[2]), autocommit=True)
         self._content = dict.fromkeys(table_rows.tables(self._connection), b"")
         self._content |= table_rows.read(self._connection)
+        self._resting = Resting()
+        connect = db._postgresql_connect
+
+        def connected(dialect: object, record: object, arguments: Any, options: Any) -> Impatient:
+            mine = options.get("dbname") == self._connection.info.dbname
+            if not mine or options.get("port") != self._connection.info.port:
+                return connect(dialect, record, arguments, options)
+            connection = self._resting.take() or connect(dialect, record, arguments, options)
+            connection._pool = self._resting  # type: ignore[assignment]
+            return connection
+
+        db._postgresql_connect = connected
 
     def reset(self) -> None:
-        """The database holds the rows of the template; whoever else was connected is cut off."""
+        """The database holds the rows of the template; whoever is still connected is cut off."""
         self._connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL(%s)",
+            [self._resting.processes()],
         )
         with self._connection.transaction():
             table_rows.put(self._connection, self._content)
 
     def close(self) -> None:
+        self._resting.close()
         self._connection.close()
 
 
