@@ -120,18 +120,21 @@ class RunningServer:
 
 
 class ForkingServer(RunningServer):
-    """The same app under gunicorn, which loads it once and forks: a killed worker has a successor at once."""
+    """The app under gunicorn, which loads its modules once and forks: a killed worker is soon replaced."""
 
     def __init__(self, directory: Path, workers: int = 1, port: int | None = None, **settings: str) -> None:
         super().__init__(directory, workers, port, **settings)
         # said to the app, as `authserver serve` does: on SQLite it would refuse company otherwise
         self.environment["AUTHSERVER_WORKERS"] = str(workers)
+        # the app is made in each worker: connections and threads do not survive a fork
+        self._loads = directory / f"gunicorn-{self.port}.py"
+        self._loads.write_text("import authserver.app\n")
 
     def serving(self) -> list[str]:
         """gunicorn with what is needed to serve many requests on one connection."""
         return [
             "gunicorn", "-k", "gthread", "-w", str(self.workers), "--threads", "8", "--keep-alive", "75",
-            "--no-control-socket", "--preload", "-b", f"127.0.0.1:{self.port}", "wsgi:app",
+            "--no-control-socket", "-c", str(self._loads), "-b", f"127.0.0.1:{self.port}", "wsgi:app",
         ]  # fmt: skip
 
     def worker_pids(self) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet import Fleet, until
+from fleet import Fleet, ForkingFleet, until
 from journey import Journey
 from receiver import Receiver, verified
 from services import PostgresCluster
@@ -31,7 +31,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     if request.param == "postgresql":
         cluster = request.getfixturevalue("postgres_cluster")
         url = cluster.create_database(template=request.getfixturevalue("postgresql_template"))
-    with Fleet(tmp_path, url) as running:
+    with ForkingFleet(tmp_path, url) as running:
         yield running
     if cluster:
         cluster.drop_database(url)

@@ -92,7 +92,7 @@ def on_worker(fleet: Fleet, pid: int) -> httpx.Client:
         try:
             if fleet.worker_of(client) == pid:
                 return client
-        except (AssertionError, FileNotFoundError, httpx.HTTPError):
+        except (AssertionError, OSError, httpx.HTTPError):
             # it reached a worker that has just gone, or has just come
             pass
         client.close()
@@ -103,7 +103,8 @@ def workers(fleet: Fleet) -> list[int]:
     while True:
         try:
             return sorted(fleet.server.worker_pids(), key=started)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
+            # one has gone since it was listed
             continue
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet import Ask, Fleet, Reply, until
+from fleet import Ask, Fleet, ForkingFleet, Reply, until
 from journey import CALLBACK, VERIFIER, Journey
 from services import PostgresCluster
 
@@ -28,12 +28,12 @@ KINDS = ("code", "refresh")
 def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     directory = tmp_path_factory.mktemp("races")
     if request.param == "sqlite":
-        with Fleet(directory, f"sqlite:///{directory / 'races.db'}") as running:
+        with ForkingFleet(directory, f"sqlite:///{directory / 'races.db'}") as running:
             yield running
         return
     cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
     url = cluster.create_database(template=request.getfixturevalue("postgresql_template"))
-    with Fleet(directory, url) as running:
+    with ForkingFleet(directory, url) as running:
         yield running
     cluster.drop_database(url)
 
