@@ -52,6 +52,8 @@ def test_what_a_passkey_signed_is_proved_offline_and_told_in_the_payers_words(
     page = alice.receipt(ui_locales="de")
     answer(alice.approve(page, alice.signed(page, 1)))
     id_ = evidence_id(asking)
+    # where somebody who has only the payer's name finds it
+    assert f"  evidence={id_}  gid=" in run("audit", "tail", "--user", "alice", "--event", "payment").stdout
     # neither the passkey nor its owner's session is needed
     with asking.world.services.database.writing() as connection:
         connection.execute(delete(table_of(WebauthnCredential)))

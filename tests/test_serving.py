@@ -15,8 +15,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from running import RunningServer
 from services import free_port
+
+from authserver.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,14 +69,20 @@ def issue(server: RunningServer, client: dict[str, str]) -> httpx.Response:
 def instance(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The folder of a migrated instance with one client that may have one scope."""
     directory = tmp_path_factory.mktemp("instance")
-    server = RunningServer(directory)
-    server.command("db", "upgrade")
-    server.command("clients", "create", "--name", "API", "--id", "api", "--audience", "https://api.example")
-    server.command("scopes", "set", "read", "--description", "Read", "--audience", "https://api.example")
-    created = server.command(
+
+    def command(*arguments: str) -> str:
+        # as in a process of its own, which would load for a second each time
+        done = CliRunner(env=RunningServer(directory).environment).invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    command("db", "upgrade")
+    command("clients", "create", "--name", "API", "--id", "api", "--audience", "https://api.example")
+    command("scopes", "set", "read", "--description", "Read", "--audience", "https://api.example")
+    created = command(
         "clients", "create", "--name", "Shop", "--grant", "client_credentials", "--scope", "read", "--json"
     )
-    return directory, json.loads(created.stdout)
+    return directory, json.loads(created)
 
 
 @pytest.fixture

@@ -19,6 +19,9 @@ from .payment_evidence import payment_evidence
 from .rooms import json_lines_option, json_option, open_rooms, show
 from .users import find_user
 
+# members of an event's detail that one goes on with: an id to ask for, and why a sign-in was judged so
+TOLD = ("evidence", "gid", "jti", "points", "reasons")
+
 
 @click.group()
 def audit() -> None:
@@ -110,4 +113,9 @@ def _line(row: dict[str, Any]) -> str:
     seq = "-" if row["seq"] is None else row["seq"]
     whose = [f"{name}={row[name]}" for name in ("client_id", "user_id", "request_id") if row[name]]
     told = [row[name] for name in ("event", "outcome", "reason", "actor", "client_ip")]
-    return "  ".join(str(part) for part in (at, f"#{seq}", *told, *whose) if part != "")
+    more = [f"{name}={_words(row['detail'][name])}" for name in TOLD if row["detail"].get(name)]
+    return "  ".join(str(part) for part in (at, f"#{seq}", *told, *whose, *more) if part != "")
+
+
+def _words(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from .. import acr, clock, crypto
 from ..audit import Audit, Entry, Event
@@ -30,6 +30,23 @@ if TYPE_CHECKING:
 
 codes = table_of(RecoveryCode)
 credentials = table_of(WebauthnCredential)
+
+
+def _factors() -> Select[Any]:
+    """What ``person`` has; made once, since nearly every request of somebody signed in asks for it."""
+    person: ColumnElement[str] = bindparam("person")
+    app = totp_secrets.confirmed(person)
+    unused = (codes.c.user_id == person) & codes.c.used_at.is_(None)
+    return select(
+        select(totp_secrets.table.c.totp_id).where(app).scalar_subquery(),
+        select(totp_secrets.table.c.misses).where(app).scalar_subquery(),
+        # those that may be cloned among them: they are no reason to ask for less
+        select(func.count()).where(credentials.c.user_id == person).scalar_subquery(),
+        select(func.count()).where(unused).scalar_subquery(),
+    )
+
+
+_FACTORS = _factors()
 
 # a change of how somebody proves who they are needs a proof as young as this, in seconds (ASVS 5.0 §7.5.1)
 FRESH_SECONDS = 300
@@ -117,16 +134,7 @@ class Mfa:
     @staticmethod
     def factors_in(connection: Connection, user_id: str) -> Factors:
         """``factors`` as the transaction of ``connection`` sees them: by one statement, whoever it is."""
-        app = totp_secrets.confirmed(user_id)
-        unused = (codes.c.user_id == user_id) & codes.c.used_at.is_(None)
-        query = select(
-            select(totp_secrets.table.c.totp_id).where(app).scalar_subquery(),
-            select(totp_secrets.table.c.misses).where(app).scalar_subquery(),
-            # those that may be cloned among them: they are no reason to ask for less
-            select(func.count()).where(credentials.c.user_id == user_id).scalar_subquery(),
-            select(func.count()).where(unused).scalar_subquery(),
-        )
-        totp_id, misses, passkeys, left = connection.execute(query).one()
+        totp_id, misses, passkeys, left = connection.execute(_FACTORS, {"person": user_id}).one()
         rests = (misses or 0) >= totp_secrets.MOST_MISSES
         return Factors(totp_id, passkeys, left if totp_id or passkeys else 0, rests)
 

@@ -26,7 +26,7 @@ def place_of(totp_id: str) -> str:
     return f"totp_secret/secret/{totp_id}"
 
 
-def confirmed(user_id: str) -> ColumnElement[bool]:
+def confirmed(user_id: str | ColumnElement[str]) -> ColumnElement[bool]:
     """The one of the person that counts."""
     return (table.c.user_id == user_id) & table.c.confirmed_at.is_not(None)
 
