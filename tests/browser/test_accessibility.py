@@ -34,7 +34,7 @@ OVERFLOW = """() => {
 }"""
 
 
-def violations(page: Page, options: dict[str, Any]) -> list[str]:
+def violations(page: Page, options: dict[str, Any] = EVERYTHING) -> list[str]:
     found: list[dict[str, Any]] = page.evaluate(RUN, options)
     return [
         f"{one['id']}: {node['html'][:120]} {node['failureSummary']}"
