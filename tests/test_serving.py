@@ -11,6 +11,7 @@ import time
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 import httpx
@@ -71,8 +72,9 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     directory = tmp_path_factory.mktemp("instance")
 
     def command(*arguments: str) -> str:
-        # as in a process of its own, which would load for a second each time
-        done = CliRunner(env=RunningServer(directory).environment).invoke(main, arguments)
+        # as in a process of its own, which would load for a second each time; who called ends with the call
+        runner = CliRunner(env=RunningServer(directory).environment)
+        done = copy_context().run(runner.invoke, main, arguments)
         assert done.exit_code == 0, done.output
         return done.stdout
 

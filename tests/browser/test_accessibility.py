@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from interop.node import FOLDER
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
+from . import chromium
 from .chromium import SIZES
 from .pages import PAGES
 from .stage import Stage
+from .watch import Watch
 
 AXE = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 SCHEMES = ("light", "dark")
@@ -44,13 +46,34 @@ def violations(page: Page, options: dict[str, Any] = EVERYTHING) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def watched(running_chromium: Browser, stage: Stage) -> Iterator[tuple[Page, Watch]]:
+    """One tab for every page, with what it had to complain of: a new browser for each costs as much again."""
+    context = chromium.open_context(running_chromium)
+    watch = Watch(context, stage.origins)
+    yield context.new_page(), watch
+    context.close()
+
+
+@pytest.fixture
+def tab(watched: tuple[Page, Watch]) -> Iterator[Page]:
+    """The tab of a browser that knows nothing yet, on a desktop by day; it complained of nothing."""
+    page, watch = watched
+    page.goto("about:blank")
+    page.context.clear_cookies()
+    page.unroute_all()
+    page.set_viewport_size(SIZES["desktop"])
+    page.emulate_media(color_scheme=SCHEMES[0])
+    watch.problems.clear()
+    yield page
+    assert watch.problems == []
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_for_everybody_and_fits_on_a_small_phone(
-    open_context: Callable[..., BrowserContext], stage: Stage, name: str
-) -> None:
+def test_a_page_is_for_everybody_and_fits_on_a_small_phone(tab: Page, stage: Stage, name: str) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not installed (npm ci --prefix tests/node)")
-    page = open_context().new_page()
+    page = tab
     PAGES[name](page, stage)
     # not by a script element, which the pages' content policy forbids
     page.evaluate(AXE.read_text())

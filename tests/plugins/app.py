@@ -20,7 +20,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from werkzeug.test import Client, TestResponse
 
-from authserver import clock, crypto
+from authserver import clock, context, crypto
 from authserver.app import create_app, services_of
 from authserver.audit.chain import rows as audit_rows
 from authserver.audit.personal import opened
@@ -289,3 +289,11 @@ def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("AUTHSERVER_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nobody_calls() -> Iterator[None]:
+    """A command that a test runs in this process names its caller for no other test."""
+    token = context.current.set(context.current.get())
+    yield
+    context.current.reset(token)
