@@ -115,9 +115,12 @@ def test_a_login_that_is_sent_again_after_going_back_leads_on(page: Page, stage:
 
 def test_a_reloaded_page_asks_the_same(page: Page, stage: Stage) -> None:
     check_out(page, stage)
+    # a tab that is still on its way from one site to the other cannot be reloaded
+    page.wait_for_load_state()
     page.reload()
     sign_in(page, stage)
     expect(heading(page, "Approve this payment?")).to_be_visible()
+    page.wait_for_load_state()
     page.reload()
     before = paid(stage)
     pay(page, stage)
