@@ -121,10 +121,6 @@ def _with_payload(
         form = fields.get(route.path, {})
         if route.path in ("/logout", "/account/sessions/end-all"):
             continue  # they take no field but their token
-        if not form:
-            # no page here has it: it is refused for its token, whatever else is in it
-            yield held.post(route.path, dict.fromkeys(FIELDS, payload))
-            continue
         # where a page names what the form is about, the rest left as it is would be an honest wish
         typed = () if route.path in NAMED else FIELDS
         for name in sorted({*form, *typed} - {"csrf"}):
